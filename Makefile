@@ -1,0 +1,108 @@
+# `make demo` and `make test` bring a fresh Debian or Ubuntu to where they need it; both may be run
+# again at once. Everything Python lives in .venv; nothing else is written outside this directory
+# but Debian packages, and those only where something is missing.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+export PYTHON ?=
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# systemd-python has no wheels: it is compiled against the libsystemd of this machine.
+TEST_PACKAGES := python gcc libc6-dev pkg-config libsystemd-dev
+# The demo's live part writes a real journal file and reads it back.
+DEMO_PACKAGES := $(TEST_PACKAGES) systemd systemd-journal-remote
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+CODE   := $(wildcard agent backup alerts daemonset tests bench)
+PIP    := $(BIN)/python -m pip install --quiet --require-virtualenv
+LOCKED := $(PIP) --require-hashes --no-build-isolation
+ROLES  := agent backup k8s dev lock
+
+.PHONY: help demo test slow lint format types e2e bench bench-smoke lock venv system-deps clean
+
+help: ## what can be made
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+demo: $(STAMPS)/demo-packages $(STAMPS)/agent ## explain an embedded incident, from a fresh machine on
+	@$(BIN)/python -m tests.demo
+
+test: $(STAMPS)/dev ## run the suite, from a fresh machine on
+	@$(BIN)/python -m pytest -m 'not e2e and not slow' $(ARGS)
+
+slow: $(STAMPS)/dev ## tests that take minutes
+	@$(call none_is_fine,$(BIN)/python -m pytest -m 'slow and not e2e' $(ARGS))
+
+e2e: $(STAMPS)/dev ## tests against real programs
+	@$(call none_is_fine,$(BIN)/python -m pytest -m e2e $(or $(wildcard tests/e2e),tests) $(ARGS))
+
+lint: $(STAMPS)/dev ## ruff: rules and format
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+
+format: $(STAMPS)/dev ## let ruff mend what it can
+	@$(BIN)/ruff check --fix-only --quiet $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+types: $(STAMPS)/dev ## mypy, strict
+	@$(BIN)/mypy $(CODE)
+
+bench: $(STAMPS)/dev ## the numbers, side by side with peers
+	@$(call if_there,bench/__main__.py,$(BIN)/python -m bench $(ARGS))
+
+bench-smoke: $(STAMPS)/dev ## the same, small: does every benchmark still run?
+	@$(call if_there,bench/__main__.py,$(BIN)/python -m bench --smoke $(ARGS))
+
+venv: $(STAMPS)/dev ## .venv with everything a developer needs
+
+system-deps: ## the Debian packages all of the above need
+	@tools/system-deps $(DEMO_PACKAGES)
+
+# uv resolves once for all Python versions and platforms; locks name hashes, never a registry.
+lock: $(STAMPS)/lock ## resolve pyproject.toml into locks/ again (ARGS=--upgrade for newer versions)
+	@$(call resolve,tools/build.in,build)
+	@for role in $(ROLES); do $(call resolve,pyproject.toml --extra $$role,$$role) || exit 1; done
+
+clean: ## remove what make made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+define resolve
+$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+    --output-file locks/$(2).txt $(1) $(ARGS)
+endef
+
+# pytest says 5 when it collected nothing.
+define none_is_fine
+$(1) || { status=$$?; [ $$status = 5 ] && echo "$@: there are no such tests"; }
+endef
+
+define if_there
+$(if $(wildcard $(1)),$(2),echo "$@: there is no $(1)")
+endef
+
+# ------------------------------------------------------------------------------------------- stamps
+$(STAMPS)/venv:
+	@tools/system-deps $(TEST_PACKAGES)
+	@"$$(tools/find-python)" -m venv $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/build: locks/build.txt | $(STAMPS)/venv
+	@$(PIP) --require-hashes -r $<
+	@touch $@
+
+$(STAMPS)/package: pyproject.toml | $(STAMPS)/build
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(STAMPS)/agent $(STAMPS)/dev $(STAMPS)/lock: $(STAMPS)/%: locks/%.txt $(STAMPS)/build $(STAMPS)/package
+	@echo "installing locks/$*.txt into $(VENV)"
+	@$(LOCKED) -r $<
+	@touch $@
+
+$(STAMPS)/demo-packages: | $(STAMPS)/venv
+	@tools/system-deps $(DEMO_PACKAGES)
+	@touch $@

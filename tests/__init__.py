@@ -1,0 +1,1 @@
+"""Stories first: most tests play a recorded incident and read the explanation."""

@@ -1,0 +1,1 @@
+"""Rules as data: what was said, and by whom, becomes Facts."""

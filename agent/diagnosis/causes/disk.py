@@ -1,0 +1,85 @@
+"""Disks: full, broken, too slow for what was asked, or held back by the cloud."""
+
+from __future__ import annotations
+
+from agent.diagnosis.case import Case
+from agent.diagnosis.causes.pressure import io_evidence, plateau_evidence
+from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
+from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
+
+SPACE = ("ephemeral-storage", "nodefs", "imagefs", "inodes", "diskpressure", "disk")
+LONG_REQUEST_S = 2.0
+"""etcd's own liveness and the API server's readiness both give up near two seconds."""
+
+
+def _about_space(fact: Fact) -> bool:
+    told = (fact.detail.get("resource") or fact.text).lower()
+    return any(word in told for word in SPACE)
+
+
+def disk_full(case: Case) -> Hypothesis | None:
+    """A file system had no room: writes failed, or the kubelet evicts for storage."""
+    evidence: list[Evidence] = []
+    short = case.of(Kind.DISK_SHORT)
+    if short:
+        evidence.append(reason(STRONG + 0.05, "a file system had no space left", short))
+    evicted = case.of(Kind.POD_EVICTED_FOR_PRESSURE, Kind.EVICTION_THRESHOLD, where=_about_space)
+    if evicted:
+        evidence.append(reason(STRONG, "the kubelet evicts, or refuses pods, for storage", evicted))
+    return hypothesis(Cause.DISK_FULL, evidence)
+
+
+def disk_error(case: Case) -> Hypothesis | None:
+    """A device or file system reports errors of its own."""
+    errors = case.of(Kind.DISK_ERROR)
+    if not errors:
+        return None
+    evidence = [reason(STRONG + 0.1, "device or file system reports errors", errors)]
+    if len({fact.text for fact in errors}) > 1:
+        evidence.append(reason(WEAK, "in more than one place or way", errors))
+    return hypothesis(Cause.DISK_ERROR, evidence)
+
+
+def io_saturation(case: Case) -> Hypothesis | None:
+    """The disk was asked for more than it could give, and others waited for it."""
+    evidence: list[Evidence] = list(io_evidence(case))
+    slow = case.of(Kind.IO_SLOW)
+    strong = tuple(f for f in slow if f.detail.get("strength") == "strong")
+    weak = tuple(f for f in slow if f.detail.get("strength") != "strong")
+    if strong:
+        evidence.append(reason(STRONG + 0.05, "writes to disk took seconds", strong))
+    if weak:
+        long = [f for f in weak if _seconds(f) >= LONG_REQUEST_S]
+        weight = FAIR if len(long) > 1 else WEAK
+        evidence.append(reason(weight, "requests that need the disk took too long", weak))
+    told = case.of(Kind.IO_PRESSURE)
+    if told:
+        evidence.append(reason(STRONG, "the node reports I/O pressure", told))
+    hung = case.of(Kind.HUNG_TASK)
+    if len({f.detail.get("comm", f.text) for f in hung}) > 1:
+        evidence.append(reason(WEAK - 0.05, "several tasks were blocked in the kernel", hung))
+    elif hung:
+        evidence.append(reason(HINT, "a task was blocked in the kernel", hung))
+    if evidence and case.has(Kind.DISK_ERROR):
+        errors = case.of(Kind.DISK_ERROR)
+        evidence.append(reason(-0.5, "the device reports errors: broken, not busy", errors))
+    missing = ("I/O pressure (PSI) before it happened", "who read or wrote most")
+    return hypothesis(Cause.IO_SATURATION, evidence, missing)
+
+
+def _seconds(fact: Fact) -> float:
+    try:
+        return float(fact.detail.get("seconds", "0"))
+    except ValueError:
+        return 0.0
+
+
+def volume_throttled(case: Case) -> Hypothesis | None:
+    """The cloud held the volume at a ceiling: credits spent, or an IOPS or throughput cap."""
+    evidence: list[Evidence] = list(plateau_evidence(case))
+    told = case.of(Kind.VOLUME_THROTTLED)
+    if told:
+        evidence.append(reason(DECISIVE, "the volume's limit is reported as reached", told))
+    return hypothesis(
+        Cause.VOLUME_THROTTLED, evidence, ("the volume's burst balance or its throttling metric",)
+    )

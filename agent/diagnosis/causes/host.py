@@ -1,0 +1,53 @@
+"""The node as a whole: it went down and came back, or had no processor time to give."""
+
+from __future__ import annotations
+
+from agent.diagnosis.case import Case
+from agent.diagnosis.causes.pressure import cpu_evidence
+from agent.diagnosis.weigh import DECISIVE, FAIR, STRONG, WEAK, hypothesis, reason
+from agent.model import Cause, Evidence, Hypothesis, Kind
+
+
+def node_reboot(case: Case) -> Hypothesis | None:
+    """A new boot id, a kubelet that says so, a shutdown on record, or a kernel that gave up."""
+    evidence: list[Evidence] = []
+    boots = case.of(Kind.BOOT)
+    rebooted = case.of(Kind.NODE_REBOOTED)
+    shutdowns = case.of(Kind.SHUTDOWN)
+    faults = case.of(Kind.KERNEL_FAULT)
+    required = case.of(Kind.REBOOT_REQUIRED)
+    if boots:
+        evidence.append(reason(DECISIVE, "the journal continues under another boot id", boots))
+    if rebooted:
+        evidence.append(reason(DECISIVE, "the kubelet reports a new boot id", rebooted))
+    if shutdowns:
+        evidence.append(reason(STRONG, "the node was told to shut down", shutdowns))
+    if faults:
+        evidence.append(reason(STRONG - 0.05, "the kernel itself failed", faults))
+    if required:
+        evidence.append(reason(FAIR, "a reboot was asked for", required))
+        if case.has(Kind.DRAIN):
+            evidence.append(reason(FAIR, "and the node drained for it", case.of(Kind.DRAIN)))
+    return hypothesis(Cause.NODE_REBOOT, evidence)
+
+
+def cpu_starvation(case: Case) -> Hypothesis | None:
+    """Tasks that were ready to run did not get to run, throttled cgroups left aside."""
+    evidence: list[Evidence] = list(cpu_evidence(case))
+    starved = case.of(Kind.CPU_STARVED)
+    stalls = case.of(Kind.CPU_STALL)
+    if starved:
+        evidence.append(reason(STRONG, "processes waited for a processor", starved))
+    if stalls:
+        evidence.append(
+            reason(WEAK + 0.05, "the kernel saw processors that did not get on", stalls)
+        )
+        symptoms = case.of(Kind.RUNTIME_SLOW, Kind.NODE_NOT_READY, Kind.KUBELET_UNHEALTHY)
+        if symptoms:
+            evidence.append(reason(WEAK, "node or runtime answered late in that time", symptoms))
+    if evidence and case.has(Kind.HUNG_TASK, Kind.DISK_ERROR):
+        waits = case.of(Kind.HUNG_TASK, Kind.DISK_ERROR)
+        evidence.append(reason(-0.3, "tasks waited for the disk, not for a processor", waits))
+    return hypothesis(
+        Cause.CPU_STARVATION, evidence, ("CPU pressure (PSI) with throttled cgroups taken off",)
+    )

@@ -1,0 +1,56 @@
+"""The kubelet went down and the runtime did not: pods live on, probes and status stop."""
+
+from __future__ import annotations
+
+from agent.diagnosis.case import Case, is_kubelet
+from agent.diagnosis.causes.runtime import died_of_own_signal
+from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
+from agent.model import Cause, Evidence, Hypothesis, Kind
+
+
+def kubelet_restart(case: Case) -> Hypothesis | None:
+    """The kubelet crashed, was killed, or keeps restarting."""
+    evidence: list[Evidence] = []
+    panics = case.of(Kind.KUBELET_PANIC)
+    kills = case.of(Kind.MONITOR_KILLS_KUBELET)
+    watchdog = case.of(Kind.WATCHDOG_TIMEOUT, Kind.WATCHDOG_WITHHELD, where=is_kubelet)
+    fatal = case.of(Kind.KUBELET_FATAL)
+    if panics and not watchdog:  # the watchdog's SIGABRT prints a stack too
+        evidence.append(reason(DECISIVE, "the kubelet's own log says that it crashed", panics))
+    if kills:
+        evidence.append(reason(STRONG, "a health monitor killed the kubelet", kills))
+    if watchdog:
+        evidence.append(reason(STRONG, "the kubelet did not feed its watchdog", watchdog))
+    if fatal:
+        evidence.append(reason(FAIR, "the kubelet refuses to run, with a reason", fatal))
+    evidence.extend(_unit_ends(case))
+    starts = case.of(Kind.KUBELET_STARTED)
+    if starts:
+        evidence.append(reason(HINT, "the kubelet started anew", starts))
+    if evidence and case.killed_by_monitor:
+        evidence.append(
+            reason(-0.6, "the runtime was killed, not only the kubelet", case.killed_by_monitor)
+        )
+    return hypothesis(Cause.KUBELET_RESTART, evidence)
+
+
+def _unit_ends(case: Case) -> list[Evidence]:
+    deaths = tuple(
+        f
+        for f in case.of(Kind.UNIT_EXITED, Kind.UNIT_FAILED, Kind.UNIT_ENDED_CLEAN)
+        if is_kubelet(f)
+    )
+    if not deaths:
+        return []
+    stopped_on_purpose = case.has(Kind.UNIT_STOPPING, where=is_kubelet)
+    if any(died_of_own_signal(f) for f in deaths):
+        return [reason(STRONG, "the kubelet ended by a signal that a crash raises", deaths)]
+    if any(
+        "kill" in f.detail.get("code", "") or "signal" in f.detail.get("result", "") for f in deaths
+    ):
+        return [reason(FAIR + 0.1, "somebody killed the kubelet", deaths)]
+    if stopped_on_purpose:
+        return [reason(HINT, "the kubelet was stopped", deaths)]
+    if any(f.kind is Kind.UNIT_ENDED_CLEAN for f in deaths):
+        return [reason(FAIR + 0.05, "the kubelet ended although nobody asked systemd to", deaths)]
+    return [reason(WEAK - 0.05, "the kubelet ended with an error code", deaths)]

@@ -1,0 +1,118 @@
+"""Memory: one container outgrew its own limit, or the whole node ran out (docs/causes.md)."""
+
+from __future__ import annotations
+
+from agent.diagnosis.case import Case
+from agent.diagnosis.causes.pressure import memory_evidence
+from agent.diagnosis.weigh import DECISIVE, FAIR, STRONG, hypothesis, reason
+from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
+from agent.rules.roles import Role, role_of
+
+FEW_PROCESSES = 3
+"""A container has one pause and one shim at most; a task dump with more is the node's."""
+
+KEEPS_THE_NODE = Role.RUNTIME | Role.KUBELET
+CONTAINER_SCORES = ("-998", "-997")
+"""oom_score_adj of a Guaranteed pod's processes (kubelet pkg/kubelet/qos/policy.go)."""
+
+
+def _in_container(fact: Fact) -> bool:
+    return fact.subject.kind in (SubjectKind.POD, SubjectKind.CONTAINER)
+
+
+def _of_the_node(fact: Fact) -> bool:
+    who = role_of(fact.subject.name) | role_of(fact.detail.get("comm", ""))
+    return bool(who & KEEPS_THE_NODE) and not _in_container(fact)
+
+
+def _memcg(fact: Fact) -> bool:
+    return fact.detail.get("scope") in ("memcg", "container", "pod") or _in_container(fact)
+
+
+def container_oom(case: Case) -> Hypothesis | None:
+    """A memory cgroup of a container or pod reached its own limit and the kernel killed in it."""
+    evidence: list[Evidence] = []
+    at_limit = case.of(Kind.OOM_AT_LIMIT, where=lambda f: not _of_the_node(f))
+    if at_limit:
+        evidence.append(reason(DECISIVE, "a container stands at its own memory limit", at_limit))
+    inside = case.of(Kind.OOM_IN_MEMCG, where=lambda f: not _of_the_node(f))
+    if inside:
+        whose = any(_in_container(f) or f.detail.get("cpuset") for f in inside)
+        says = "the kernel killed inside one memory cgroup"
+        evidence.append(reason(STRONG if whose else FAIR + 0.1, says, inside))
+    killed = case.of(Kind.OOM_KILL, where=lambda f: _memcg(f) and not _of_the_node(f))
+    if killed and not inside:  # the same kill, told by another of its lines
+        named = any(_in_container(f) for f in killed)
+        says = "the OOM killer names a container's process"
+        evidence.append(reason(STRONG if named else FAIR + 0.1, says, killed))
+    reported = case.of(Kind.CONTAINER_OOM)
+    if reported:
+        evidence.append(reason(STRONG + 0.05, "the container is reported OOMKilled", reported))
+    invoked = case.of(
+        Kind.OOM_INVOKED,
+        where=lambda f: (
+            f.detail.get("oom_score_adj", f.detail.get("score_adj", "")) in CONTAINER_SCORES
+        ),
+    )
+    if invoked:
+        says = "a Guaranteed container's process asked for the memory"
+        evidence.append(reason(FAIR + 0.1, says, invoked))
+    if evidence:
+        evidence.extend(_node_wide(case))
+    return hypothesis(Cause.CONTAINER_OOM, evidence)
+
+
+def _node_wide(case: Case) -> list[Evidence]:
+    wide = case.of(Kind.OOM_NODE_WIDE, Kind.SYSTEM_OOM)
+    if wide:
+        return [reason(-0.6, "the whole node was out of memory", wide)]
+    short = case.of(Kind.POD_EVICTED_FOR_PRESSURE, where=_short_of_memory)
+    if short:
+        return [reason(-0.5, "the kubelet evicted pods for memory", short)]
+    return []
+
+
+def _short_of_memory(fact: Fact) -> bool:
+    return "memory" in (fact.detail.get("resource") or fact.text).lower()
+
+
+def memory_pressure(case: Case) -> Hypothesis | None:
+    """The node, or the part of it that keeps it alive, had no memory left to give."""
+    evidence: list[Evidence] = list(memory_evidence(case))
+    wide = case.of(Kind.OOM_NODE_WIDE)
+    if wide:
+        evidence.append(reason(STRONG + 0.1, "the kernel ran out of memory node-wide", wide))
+    system = case.of(Kind.SYSTEM_OOM)
+    if system:
+        evidence.append(reason(STRONG + 0.1, "the kubelet saw a system OOM", system))
+    keepers = case.of(Kind.UNIT_OOM, Kind.OOM_KILL, where=_of_the_node)
+    if keepers:
+        evidence.append(reason(STRONG + 0.05, "the OOM killer hit runtime or kubelet", keepers))
+    daemon = case.of(Kind.OOMD_KILL)
+    if daemon:
+        evidence.append(reason(STRONG, "systemd-oomd killed for memory pressure", daemon))
+    evicted = case.of(
+        Kind.POD_EVICTED_FOR_PRESSURE, Kind.EVICTION_THRESHOLD, where=_short_of_memory
+    )
+    if evicted:
+        evidence.append(reason(STRONG, "the kubelet evicts for memory", evicted))
+    evidence.extend(_dump_of_the_node(case))
+    short = case.of(Kind.MEMORY_SHORT)
+    if short:
+        evidence.append(reason(FAIR, "allocations failed, or memory was short", short))
+    return hypothesis(
+        Cause.MEMORY_PRESSURE, evidence, ("memory pressure (PSI), refaults, available memory",)
+    )
+
+
+def _dump_of_the_node(case: Case) -> list[Evidence]:
+    rows = case.of(Kind.OOM_TASK)
+    helpers = [f for f in rows if _is_helper(f.detail.get("comm", ""))]
+    if len(helpers) >= FEW_PROCESSES:
+        says = "the task dump lists the shims and pauses of many pods"
+        return [reason(FAIR + 0.1, says, rows)]
+    return []
+
+
+def _is_helper(comm: str) -> bool:
+    return comm == "pause" or "shim" in comm or comm == "conmon"

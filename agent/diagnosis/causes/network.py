@@ -1,0 +1,33 @@
+"""The pod network could not be set up or torn down, so sandboxes fail one after the other."""
+
+from __future__ import annotations
+
+from agent.diagnosis.case import Case
+from agent.diagnosis.weigh import HINT, STRONG, WEAK, hypothesis, reason
+from agent.model import Cause, Evidence, Hypothesis, Kind
+
+MANY_TIMES = 20
+"""Re-created this often with the runtime alive, a sandbox fails by itself, not with the node."""
+
+
+def cni_failure(case: Case) -> Hypothesis | None:
+    """A network plugin says that it failed."""
+    evidence: list[Evidence] = []
+    failed = case.of(Kind.CNI_FAILED)
+    strong = tuple(f for f in failed if f.detail.get("strength") != "weak")
+    if strong:
+        evidence.append(reason(STRONG + 0.1, "the network plugin reports its failure", strong))
+    elif failed:
+        evidence.append(
+            reason(WEAK + 0.05, "the network plugin is at work again and again", failed)
+        )
+    not_ready = case.of(Kind.CNI_NOT_READY)
+    if not_ready:
+        evidence.append(reason(WEAK - 0.05, "the pod network was not ready", not_ready))
+    loop = tuple(f for f in case.sandboxes_changed if f.count >= MANY_TIMES)
+    if evidence and loop and not case.runtime_deaths:
+        evidence.append(reason(WEAK, "sandboxes fail in a loop while the runtime lives", loop))
+    create = case.of(Kind.SANDBOX_CREATE_FAILED)
+    if failed and create:
+        evidence.append(reason(HINT, "sandboxes cannot be created", create))
+    return hypothesis(Cause.CNI_FAILURE, evidence, ("the log of the network plugin on this node",))

@@ -1,0 +1,88 @@
+"""Work that somebody meant to do: a restart, an upgrade, a drain (docs/causes.md)."""
+
+from __future__ import annotations
+
+from agent.diagnosis.case import Case, is_kubelet, is_runtime
+from agent.diagnosis.weigh import FAIR, STRONG, WEAK, hypothesis, reason
+from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
+
+PACKAGE_TO_STOP_S = 900.0
+"""needrestart and maintainer scripts stop a unit within minutes of unpacking its package."""
+
+JOBS = (Kind.UNIT_STOPPING,)
+
+
+def planned_restart(case: Case) -> Hypothesis | None:
+    """PID 1 was asked to stop the runtime or kubelet, or somebody says that they restart it."""
+    stops = case.of(*JOBS, where=lambda f: is_runtime(f) or is_kubelet(f))
+    packages = case.of(Kind.PACKAGE_CHANGED)
+    acts = case.of(Kind.OPERATOR_ACTS)
+    evidence: list[Evidence] = []
+    if stops:
+        evidence.append(
+            reason(
+                STRONG + 0.05,
+                "systemd was asked to stop the unit: a job, not a failure",
+                stops,
+            )
+        )
+    if acts:
+        evidence.append(reason(STRONG, "somebody says that they restart or reconfigure it", acts))
+    if packages:
+        near = not stops or any(case.soon_after(packages, s, PACKAGE_TO_STOP_S) for s in stops)
+        if near:
+            weight = FAIR if stops or acts else WEAK
+            evidence.append(reason(weight, "packages were changed just before", packages))
+    evidence.extend(_against_planned(case, stops))
+    return hypothesis(Cause.PLANNED_RESTART, evidence)
+
+
+def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
+    against = []
+    if case.has(Kind.MONITOR_RESTARTS_RUNTIME):
+        monitors = case.of(Kind.MONITOR_RESTARTS_RUNTIME)
+        against.append(reason(-0.8, "a health monitor asked for that restart", monitors))
+    if case.has(Kind.MONITOR_KILLS_RUNTIME):
+        kills = case.of(Kind.MONITOR_KILLS_RUNTIME)
+        against.append(reason(-0.6, "a health monitor killed it in the same minutes", kills))
+    failed = case.of(
+        Kind.RUNTIME_PANIC,
+        Kind.KUBELET_PANIC,
+        Kind.CERT_INVALID,
+        Kind.CONFIG_MISMATCH,
+        Kind.DISK_ERROR,
+        where=lambda f: not case.is_late(f),
+    )
+    if failed:
+        against.append(reason(-0.3, "something fails by itself, restarted or not", failed))
+    timeouts = case.of(Kind.UNIT_STOP_TIMEOUT)
+    if timeouts and not stops:
+        against.append(reason(-0.3, "it did not stop when asked", timeouts))
+    return against
+
+
+def node_drain(case: Case) -> Hypothesis | None:
+    """The node was emptied through the API: drain, scale-down, disruption, spot notice."""
+    evidence: list[Evidence] = []
+    drains = case.of(Kind.DRAIN)
+    scale_downs = case.of(Kind.SCALE_DOWN)
+    cordons = case.of(Kind.CORDON)
+    evictions = case.of(Kind.POD_EVICTED_BY_API)
+    if drains:
+        evidence.append(reason(STRONG, "a drain of the node is recorded", drains))
+    if scale_downs:
+        evidence.append(reason(STRONG, "an autoscaler removes the node", scale_downs))
+    if cordons:
+        evidence.append(reason(FAIR, "the node was marked unschedulable", cordons))
+    if evictions:
+        by_name = any(f.detail.get("actor") for f in evictions)
+        weight = FAIR + 0.1 if by_name else WEAK
+        evidence.append(reason(weight, "pods were evicted through the API", evictions))
+    leaving = case.of(Kind.CONTAINER_KILLING, Kind.POD_DELETED)
+    if (cordons or scale_downs) and leaving:
+        evidence.append(reason(WEAK, "pods were stopped while the node was closed", leaving))
+    if evidence and case.runtime_deaths and not drains:
+        evidence.append(reason(-0.4, "the runtime itself went down", case.runtime_deaths))
+    if evidence and case.killed_by_monitor:
+        evidence.append(reason(-0.7, "a health monitor killed the runtime", case.killed_by_monitor))
+    return hypothesis(Cause.NODE_DRAIN, evidence)

@@ -1,0 +1,133 @@
+"""The container runtime itself: it hung, or it fell over (docs/causes.md)."""
+
+from __future__ import annotations
+
+import re
+
+from agent.diagnosis.case import Case, is_runtime
+from agent.diagnosis.causes.pressure import calm_evidence
+from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
+from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
+
+CRASH_SIGNALS = re.compile(r"\b(?:SIG)?(?:SEGV|ABRT|BUS|ILL|FPE|TRAP|QUIT|IOT)\b|core-dump|dumped")
+GO_PANIC_STATUS = "2"
+"""The Go runtime exits with 2 after an unrecovered panic (runtime/panic.go)."""
+
+
+def runtime_hang(case: Case) -> Hypothesis | None:
+    """The runtime lived but did not answer: a check timed out, or it waits for its own lock."""
+    evidence: list[Evidence] = []
+    kills = case.killed_by_monitor
+    watchdog = case.of(Kind.WATCHDOG_TIMEOUT, Kind.WATCHDOG_WITHHELD, where=is_runtime)
+    locked = case.of(Kind.RUNTIME_LOCKED)
+    if kills:
+        evidence.append(
+            reason(STRONG + 0.1, "a health monitor's check of the runtime timed out", kills)
+        )
+    if watchdog:
+        evidence.append(reason(STRONG + 0.05, "its watchdog was not fed in time", watchdog))
+    if locked:
+        evidence.append(reason(STRONG, "goroutines wait for a lock for minutes", locked))
+    evidence.extend(_symptoms(case))
+    if evidence:
+        evidence.extend(calm_evidence(case))
+    if evidence and case.has(Kind.RUNTIME_PANIC, where=lambda f: not case.is_late(f)):
+        panics = case.of(Kind.RUNTIME_PANIC)
+        evidence.append(reason(-0.6, "it crashed rather than hung", panics))
+    missing = ("what it waited for: pressure of disk, memory and CPU before it stopped answering",)
+    return hypothesis(Cause.RUNTIME_HANG, evidence, missing)
+
+
+def _symptoms(case: Case) -> list[Evidence]:
+    evidence = []
+    quiet = case.of(Kind.RUNTIME_SLOW, Kind.RUNTIME_DOWN)
+    if quiet:
+        evidence.append(_silence(quiet))
+    if quiet and case.has(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY):
+        checks = case.of(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY)
+        evidence.append(reason(WEAK + 0.05, "the kubelet failed its check because of it", checks))
+    hung = case.of(Kind.HUNG_TASK, where=is_runtime)
+    if hung:
+        evidence.append(reason(HINT, "the kernel saw the runtime blocked", hung))
+    stuck = case.of(Kind.NETNS_STUCK)
+    if hung and stuck:
+        says = "the kernel cannot free a network namespace that the runtime waits for"
+        evidence.append(reason(FAIR, says, stuck))
+    dumps = case.of(Kind.RUNTIME_DUMP)
+    if dumps:
+        evidence.append(reason(HINT, "somebody asked the runtime for its stacks", dumps))
+    return evidence
+
+
+def _silence(quiet: tuple[Fact, ...]) -> Evidence:
+    """Late answers, a stale PLEG and a socket that refuses are one symptom told by many callers."""
+    if any(f.detail.get("strength") == "strong" for f in quiet):
+        return reason(WEAK + 0.07, "the kubelet lost sight of the runtime", quiet)
+    if any(f.kind is Kind.RUNTIME_SLOW for f in quiet):
+        return reason(WEAK - 0.05, "calls to the runtime ran into their deadline", quiet)
+    return reason(WEAK - 0.05, "the runtime could not be reached", quiet)
+
+
+def runtime_crash(case: Case) -> Hypothesis | None:
+    """The runtime ended by its own fault: a panic, a fatal error, a signal of its own making."""
+    evidence: list[Evidence] = []
+    panics = case.of(Kind.RUNTIME_PANIC)
+    if panics:
+        evidence.append(reason(DECISIVE, "the runtime's own log says that it crashed", panics))
+    dumps = case.of(Kind.CORE_DUMP, where=is_runtime)
+    if dumps:
+        evidence.append(reason(DECISIVE - 0.05, "it left a core dump", dumps))
+    exits = case.of(Kind.UNIT_EXITED, Kind.UNIT_FAILED, where=is_runtime)
+    by_signal = tuple(f for f in exits if died_of_own_signal(f))
+    if by_signal:
+        evidence.append(reason(STRONG, "it ended by a signal that a crash raises", by_signal))
+    elif any(_exit_code_only(f) for f in exits):
+        evidence.append(_exit_code(case, exits))
+    fatal = case.of(Kind.RUNTIME_FATAL)
+    if fatal:
+        evidence.append(reason(FAIR, "it refused to go on, with a reason", fatal))
+    lost = case.of(Kind.SHIM_LOST, where=lambda f: f.subject.kind is not SubjectKind.POD)
+    if evidence and lost:
+        evidence.append(reason(HINT, "its shims went with it", lost))
+    if evidence:
+        evidence.extend(_against_crash(case))
+    return hypothesis(Cause.RUNTIME_CRASH, evidence)
+
+
+def _against_crash(case: Case) -> list[Evidence]:
+    against = []
+    if case.killed_by_monitor:
+        against.append(
+            reason(-0.85, "a health monitor had sent the signal", case.killed_by_monitor)
+        )
+    watchdog = case.of(Kind.WATCHDOG_TIMEOUT, where=is_runtime)
+    if watchdog:
+        against.append(reason(-0.7, "the watchdog sent the signal: it hung", watchdog))
+    out_of_memory = case.of(Kind.UNIT_OOM, where=is_runtime)
+    if out_of_memory:
+        against.append(reason(-0.8, "the OOM killer ended it", out_of_memory))
+    stops = case.of(Kind.UNIT_STOPPING, where=is_runtime)
+    panics = case.of(Kind.RUNTIME_PANIC)
+    if stops and not panics:
+        against.append(reason(-0.4, "systemd was asked to stop it", stops))
+    return against
+
+
+def died_of_own_signal(fact: Fact) -> bool:
+    """Say whether a unit's end names a signal that crashes raise (SEGV, ABRT ...)."""
+    told = " ".join(fact.detail.get(key, "") for key in ("status", "signal", "code", "result"))
+    return CRASH_SIGNALS.search(told) is not None
+
+
+def _exit_code(case: Case, exits: tuple[Fact, ...]) -> Evidence:
+    stacks = case.of(Kind.RUNTIME_DUMP, where=lambda f: f.detail.get("what") == "frame")
+    panicked = any(f.detail.get("exit_code") == GO_PANIC_STATUS for f in exits)
+    if stacks and panicked:
+        says = "it printed a stack and ended with the status of a Go panic"
+        return reason(STRONG - 0.1, says, (*stacks, *exits))
+    return reason(WEAK - 0.05, "it ended with an error code and no reason", exits)
+
+
+def _exit_code_only(fact: Fact) -> bool:
+    told = " ".join(fact.detail.get(key, "") for key in ("code", "result"))
+    return "exited" in told or "exit-code" in told

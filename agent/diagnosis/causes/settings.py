@@ -1,0 +1,31 @@
+"""Settings that cannot work: drivers that differ, certificates and clocks that are wrong."""
+
+from __future__ import annotations
+
+from agent.diagnosis.case import Case
+from agent.diagnosis.weigh import DECISIVE, FAIR, WEAK, hypothesis, reason
+from agent.model import Cause, Evidence, Hypothesis, Kind
+
+
+def config_mismatch(case: Case) -> Hypothesis | None:
+    """A component says that its settings do not fit those of another, or the machine."""
+    told = case.of(Kind.CONFIG_MISMATCH)
+    strong = tuple(f for f in told if f.detail.get("strength") != "weak")
+    evidence: list[Evidence] = []
+    if strong:
+        evidence.append(reason(DECISIVE, "a component names the setting that does not fit", strong))
+    elif told:
+        evidence.append(reason(WEAK + 0.1, "settings look as if they did not fit", told))
+    return hypothesis(Cause.CONFIG_MISMATCH, evidence)
+
+
+def clock_or_cert(case: Case) -> Hypothesis | None:
+    """A certificate is outside its time, or the clock is."""
+    evidence: list[Evidence] = []
+    certificates = case.of(Kind.CERT_INVALID)
+    jumps = case.of(Kind.CLOCK_JUMPED)
+    if certificates:
+        evidence.append(reason(DECISIVE, "a certificate is outside its validity", certificates))
+    if jumps:
+        evidence.append(reason(FAIR, "the clock was set or jumped", jumps))
+    return hypothesis(Cause.CLOCK_OR_CERT, evidence)

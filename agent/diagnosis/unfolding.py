@@ -1,0 +1,150 @@
+"""Incidents while they happen: told once when they open, and once when they have settled.
+
+Pure: records go in through the rules elsewhere, Facts come in here, and the time is an argument.
+Correlation is done again over the last quarter of an hour whenever there is something new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from agent.diagnosis.correlate import GAP_S, Scope, correlate
+from agent.model import BlindSpot, Fact, Incident, Kind, Pod
+
+WINDOW_S = 900.0
+MOST_FACTS = 20_000  # of a storm, the newest are kept
+MOST_BLIND = 200
+
+FactKey = tuple[Kind, float | None, str, str]
+
+
+class Stage(StrEnum):
+    """Where an incident is in its life."""
+
+    OPENED = "opened"
+    SETTLED = "settled"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Something to tell: an incident that has just opened, or one in which nothing more happens."""
+
+    stage: Stage
+    incident: Incident
+
+
+@dataclass(slots=True)
+class _Followed:
+    """An incident that was told; it keeps its first id, whatever is learnt later."""
+
+    id: str
+    keys: frozenset[FactKey]
+    incident: Incident
+    settled: bool = False
+
+
+class Live:
+    """A bounded window of Facts, and what was already told about them."""
+
+    def __init__(
+        self,
+        *,
+        window_s: float = WINDOW_S,
+        settle_s: float = GAP_S,
+        node: str = "",
+        pods: Callable[[], Sequence[Pod]] = tuple,
+    ) -> None:
+        self._window_s = window_s
+        self._settle_s = settle_s
+        self.node = node
+        self._pods = pods
+        self._facts: list[Fact] = []
+        self._blind: list[BlindSpot] = []
+        self._followed: list[_Followed] = []
+        self._changed = False
+        self.dropped = 0
+
+    @property
+    def open(self) -> tuple[Incident, ...]:
+        """Incidents that have not settled, the latest first."""
+        return tuple(one.incident for one in reversed(self._followed) if not one.settled)
+
+    @property
+    def facts(self) -> int:
+        """How many Facts are in the window."""
+        return len(self._facts)
+
+    def add(self, facts: Iterable[Fact]) -> None:
+        """Take Facts in, in any order."""
+        before = len(self._facts)
+        self._facts.extend(facts)
+        self._changed = self._changed or len(self._facts) > before
+
+    def add_blind(self, spot: BlindSpot) -> None:
+        """Take in that a source could not see."""
+        self._blind = [*self._blind[1 - MOST_BLIND :], spot]
+        self._changed = True
+
+    def tell(self, now_s: float) -> tuple[Told, ...]:
+        """What is to be told at this moment; nothing is told twice."""
+        told: list[Told] = []
+        if self._changed:
+            self._changed = False
+            self._forget(now_s)
+            told += self._correlate()
+        return (*told, *self._settle(now_s))
+
+    def finish(self) -> tuple[Told, ...]:
+        """Settle what is open, since nobody will look any longer."""
+        opened = self._correlate() if self._changed else []
+        self._changed = False
+        return (*opened, *self._settle(float("inf")))
+
+    def _forget(self, now_s: float) -> None:
+        """Drop what is too old to matter, but nothing of an incident that is still open."""
+        kept = {key for one in self._followed if not one.settled for key in one.keys}
+        oldest_s = now_s - self._window_s
+        facts = [
+            f for f in self._facts if f.at_s is None or f.at_s >= oldest_s or key_of(f) in kept
+        ]
+        self.dropped += max(0, len(facts) - MOST_FACTS)
+        self._facts = facts[-MOST_FACTS:]
+        self._blind = [s for s in self._blind if s.to_s is None or s.to_s >= oldest_s]
+        living = {key_of(fact) for fact in self._facts}
+        self._followed = [f for f in self._followed if not f.settled or f.keys & living]
+
+    def _correlate(self) -> list[Told]:
+        scope = Scope(node=self.node, pods=tuple(self._pods()), blind=tuple(self._blind))
+        found = correlate(self._facts, scope)
+        return [told for incident in found.incidents for told in self._follow(incident)]
+
+    def _follow(self, incident: Incident) -> list[Told]:
+        """Recognise an incident by the facts it shares with one that was told."""
+        keys = frozenset(map(key_of, incident.facts))
+        akin = [one for one in self._followed if one.keys & keys]
+        if not akin:
+            self._followed.append(_Followed(incident.id, keys, incident))
+            return [Told(Stage.OPENED, incident)]
+        known = max(akin, key=lambda one: len(one.keys & keys))
+        for one in akin:
+            one.settled = one.settled or one is not known  # two have turned out to be one
+        if not known.settled:
+            known.keys = keys
+            known.incident = replace(incident, id=known.id)
+        return []
+
+    def _settle(self, now_s: float) -> list[Told]:
+        told = []
+        for one in self._followed:
+            newest_s = one.incident.closed_at_s
+            if not one.settled and (newest_s is None or now_s - newest_s >= self._settle_s):
+                one.settled = True
+                told.append(Told(Stage.SETTLED, one.incident))
+        return told
+
+
+def key_of(fact: Fact) -> FactKey:
+    """What makes a fact the same one when it is correlated again (its subject may get a name)."""
+    return (fact.kind, fact.at_s, fact.source, fact.text)

@@ -1,0 +1,1 @@
+"""The flight recorder: sensors, one sample a second, and the ring that survives us."""

@@ -1,0 +1,283 @@
+"""Reads a ring file, also while it is written and whatever happened to it.
+
+Nothing here raises for what the bytes hold: a torn end is where the writer was, anything else that
+is damaged becomes a blind spot, and reading goes on at the next key frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+from agent.errors import UserError
+from agent.model import BlindSpot, Probe, Sample
+from agent.recorder.delta import Decoder
+from agent.recorder.frame import Frame, PodName, Samples
+from agent.recorder.ring_format import (
+    HEAD_BYTES,
+    RECORD,
+    SLOT,
+    Layout,
+    What,
+    read_head,
+    read_slot,
+    read_words,
+    record_crc,
+)
+from agent.recorder.varint import Damaged
+
+SOURCE = "recorder"
+GAP_S = 2.5  # two samples further apart than this: somebody was not looking
+_LARGEST_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From when to when a reader wants to look; the rest is decoded, but not made into Samples."""
+
+    from_s: float = -math.inf
+    to_s: float = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Something that this node's counters can never show, at no time."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """All that a ring holds: samples and probes in order of time, blind spots, and limits."""
+
+    samples: tuple[Sample, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    blind: tuple[BlindSpot, ...] = ()
+    limits: tuple[str, ...] = ()
+
+    @property
+    def last_s(self) -> float | None:
+        """The time of the newest sample."""
+        return self.samples[-1].at_s if self.samples else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    lap: int
+    at_ms: int
+    data: bytes
+
+
+@dataclass(slots=True)
+class _Words:
+    """What the records that are no frames said; the last word on one thing counts."""
+
+    names: dict[str, PodName] = field(default_factory=dict)
+    probes: dict[tuple[str, int], Probe] = field(default_factory=dict)
+    blind: dict[tuple[str, str, int], BlindSpot] = field(default_factory=dict)
+    limits: dict[str, None] = field(default_factory=dict)
+
+    def take(self, payload: bytes) -> None:
+        """Take in one record; raises Damaged."""
+        if payload[0] == What.PROBE:
+            (at_ms, took_ms, answered), (question,) = read_words(payload, 3, 1)
+            probe = Probe(at_ms / 1000, question, took_ms / 1000, bool(answered))
+            self.probes[question, at_ms] = probe
+        elif payload[0] == What.NOTE:
+            (from_ms, to_ms), (source, why) = read_words(payload, 2, 2)
+            if from_ms or to_ms:
+                spot = BlindSpot(source, why, from_ms / 1000, to_ms / 1000)
+                self.blind[source, why, from_ms] = spot
+            else:
+                self.limits[why] = None
+        elif payload[0] == What.NAME:
+            _, (uid, namespace, name) = read_words(payload, 0, 3)
+            self.names[uid] = (namespace, name)
+
+
+def load_ring(
+    source: Path | bytes,
+    span: Span | None = None,
+    parts: bool = True,
+    names: Mapping[str, PodName] | None = None,
+) -> Recording:
+    """Read a ring into memory; ``parts`` asks for each container beside the whole pods.
+
+    ``names`` of pods by uid stand in where the recorder did not know them.
+    """
+    samples: list[Sample] = []
+    probes: list[Probe] = []
+    blind: list[BlindSpot] = []
+    limits: list[str] = []
+    for found in read_ring(source, span, parts, names):
+        if isinstance(found, Sample):
+            samples.append(found)
+        elif isinstance(found, Probe):
+            probes.append(found)
+        elif isinstance(found, Limit):
+            limits.append(found.why)
+        else:
+            blind.append(found)
+    samples.sort(key=lambda sample: sample.at_s)  # a clock that was set back writes out of order
+    return Recording(tuple(samples), tuple(probes), tuple(blind), tuple(limits))
+
+
+def read_ring(
+    source: Path | bytes,
+    span: Span | None = None,
+    parts: bool = True,
+    names: Mapping[str, PodName] | None = None,
+) -> Iterator[Sample | Probe | BlindSpot | Limit]:
+    """Give probes and notes, then samples and the gaps between them, oldest first.
+
+    Raises UserError when this is no ring; never for what a ring holds.
+    """
+    span = span or Span()
+    slots, faults = _slots(_bytes_of(source))
+    words = _Words(dict(names or {}))
+    for slot in slots:
+        for payload in _records(slot):
+            if payload and payload[0] >= What.PROBE:
+                try:
+                    words.take(payload)
+                except Damaged:
+                    faults.append(_spot("a note in the ring is damaged", slot.at_ms, slot.at_ms))
+    yield from faults
+    yield from (Limit(why) for why in words.limits)
+    yield from (spot for spot in words.blind.values() if (spot.to_s or 0.0) >= span.from_s)
+    inside = (p for p in words.probes.values() if span.from_s <= p.at_s <= span.to_s)
+    yield from sorted(inside, key=lambda probe: probe.at_s)
+    yield from _with_gaps(_near(slots, span), span, Samples(words.names, parts))
+
+
+def _near(slots: list[_Slot], span: Span) -> list[_Slot]:
+    """Leave out slots that ended before the span: the one after them began before it."""
+    early = {slot.lap for slot, after in pairwise(slots) if 0 < after.at_ms < span.from_s * 1000}
+    return [slot for slot in slots if slot.lap not in early]
+
+
+def _with_gaps(slots: list[_Slot], span: Span, samples: Samples) -> Iterator[Sample | BlindSpot]:
+    before_s = -math.inf
+    for found in _frames(slots):
+        if isinstance(found, BlindSpot):
+            if (found.to_s or math.inf) >= span.from_s:
+                yield found
+            continue
+        at_s = found.at_ms / 1000
+        if span.from_s <= at_s <= span.to_s:
+            if math.isfinite(before_s) and at_s - before_s > GAP_S:
+                yield BlindSpot(SOURCE, "nothing was sampled", before_s, at_s)
+            elif at_s < before_s:
+                yield BlindSpot(SOURCE, "the node's clock was set back", at_s, before_s)
+            yield samples.sample(found)
+        before_s = at_s
+
+
+def _frames(slots: list[_Slot]) -> Iterator[Frame | BlindSpot]:
+    """Decode every slot from its first key frame; skip from damage to the next key frame."""
+    at_ms = 0
+    for number, slot in enumerate(slots):
+        chain = _Chain()
+        for payload in _records(slot):
+            was_torn = chain.torn
+            frame = chain.follow(payload)
+            if frame is None:
+                continue
+            if was_torn:
+                yield _spot("part of the ring is damaged", at_ms or frame.at_ms, frame.at_ms)
+            at_ms = frame.at_ms
+            yield frame
+        following = slots[number + 1].at_ms if number + 1 < len(slots) else None
+        if chain.torn and following is not None:
+            yield _spot("part of the ring is damaged", at_ms, following)
+        elif chain.lost:  # damage with frames behind it is more than a writer's torn end
+            yield BlindSpot(SOURCE, "the end of the ring is damaged", at_ms / 1000)
+
+
+@dataclass(slots=True)
+class _Chain:
+    """Frames of one slot, each understood from the one before."""
+
+    decoder: Decoder | None = None
+    torn: bool = False
+    lost: int = 0
+
+    def follow(self, payload: bytes | None) -> Frame | None:
+        """Return the frame of a record, or None when it is none or cannot be understood."""
+        if payload is None:
+            self.decoder, self.torn = None, True
+            return None
+        if not payload or payload[0] not in (What.KEY, What.DELTA):
+            return None
+        if payload[0] == What.KEY:
+            self.decoder = Decoder()
+        if self.decoder is None:
+            self.lost += 1
+            return None
+        try:
+            frame = self.decoder.decode(payload[1:])
+        except Damaged:
+            self.decoder, self.torn = None, True
+            return None
+        self.torn, self.lost = False, 0
+        return frame
+
+
+def _spot(why: str, from_ms: int, to_ms: int) -> BlindSpot:
+    return BlindSpot(SOURCE, why, from_ms / 1000, max(from_ms, to_ms) / 1000)
+
+
+def _records(slot: _Slot) -> Iterator[bytes | None]:
+    """Give the payloads of a slot in order; None for one whose bytes are not what was written."""
+    at, data = SLOT.size, slot.data
+    while at + RECORD.size <= len(data):
+        length, crc = RECORD.unpack_from(data, at)
+        at += RECORD.size
+        if not length:
+            return
+        payload = data[at : at + length]
+        at += length
+        if len(payload) < length:
+            yield None
+            return
+        yield payload if crc == record_crc(payload, slot.lap) else None
+
+
+def _slots(data: bytes) -> tuple[list[_Slot], list[BlindSpot]]:
+    layout = read_head(data) or _guessed(data)
+    if layout is None:
+        raise UserError("not a recorder ring", "rings are written by `knockon record run`")
+    faults: list[BlindSpot] = []
+    if len(data) < layout.size_bytes:
+        why = f"the ring is cut off: {len(data)} of {layout.size_bytes} bytes"
+        faults.append(BlindSpot(SOURCE, why))
+    slots: list[_Slot] = []
+    for number in range(layout.slots):
+        offset = layout.offset(number)
+        found = read_slot(data, offset)
+        if found:
+            slots.append(_Slot(*found, data[offset : offset + layout.slot_bytes]))
+        elif any(data[offset : offset + SLOT.size]):
+            faults.append(BlindSpot(SOURCE, f"slot {number} of the ring is damaged"))
+    slots.sort(key=lambda slot: slot.lap)
+    return slots, faults
+
+
+def _guessed(data: bytes) -> Layout | None:
+    """Take the usual layout for a ring whose head alone is damaged."""
+    usual = Layout()
+    starts = (usual.offset(number) for number in range(usual.slots))
+    return usual if any(read_slot(data, offset) for offset in starts) else None
+
+
+def _bytes_of(source: Path | bytes) -> bytes:
+    if isinstance(source, bytes):
+        return source
+    size_bytes = source.stat().st_size
+    if not HEAD_BYTES <= size_bytes <= _LARGEST_BYTES:
+        raise UserError(f"{source}: not a recorder ring", "a ring is 8 MiB unless made otherwise")
+    with source.open("rb") as ring:
+        return ring.read(_LARGEST_BYTES)

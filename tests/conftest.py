@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from agent.kube_http import Api
+from agent.kube.http import Api
 from tests.fake_api import FakeApi, SimClock
 from tests.kube_agent import Waits
 

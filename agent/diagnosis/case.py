@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from agent.diagnosis.correlate import DEATHS_OF_A_UNIT
 from agent.diagnosis.nearness import near_the_story
+from agent.diagnosis.openers import DEATHS_OF_A_UNIT
 from agent.model import Fact, Incident, Kind, Probe, Sample, Trust
 from agent.rules.roles import Role, role_of
 

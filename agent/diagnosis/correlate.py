@@ -11,8 +11,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from agent.diagnosis.links import fold_out_of_memory, mark_boots, name_pods
-from agent.model import BlindSpot, Fact, Incident, Kind, Pod, SubjectKind
-from agent.rules.roles import Role, role_of
+from agent.diagnosis.openers import (
+    ECHOING_COMPONENTS,
+    ONLY_STORY_OF_A_TICKET,
+    OUT_OF_MEMORY_IN_A_POD,
+    POD_OPENERS,
+    belongs_to_pod,
+    opens_for_node,
+)
+from agent.model import BlindSpot, Fact, Incident, Kind, Pod
 
 CONTEXT_BEFORE_S = 600.0
 """How far back a fact may lie and still be part of the story (a package upgrade, a slow disk)."""
@@ -25,81 +32,6 @@ REBOOT_GAP_S = 900.0
 
 POD_GAP_S = 900.0
 """Back-off between two starts of a container is capped at 300 s by the kubelet."""
-
-DEATHS_OF_A_UNIT = frozenset(
-    {
-        Kind.UNIT_STOPPING,
-        Kind.UNIT_EXITED,
-        Kind.UNIT_FAILED,
-        Kind.UNIT_ENDED_CLEAN,
-        Kind.UNIT_RESTART_SCHEDULED,
-        Kind.UNIT_START_LIMIT,
-        Kind.UNIT_START_FAILED,
-        Kind.UNIT_STOP_TIMEOUT,
-        Kind.UNIT_OOM,
-        Kind.WATCHDOG_TIMEOUT,
-        Kind.CORE_DUMP,
-    }
-)
-
-NODE_OPENERS = frozenset(
-    {
-        Kind.MONITOR_KILLS_RUNTIME,
-        Kind.MONITOR_KILLS_KUBELET,
-        Kind.MONITOR_RESTARTS_RUNTIME,
-        Kind.RUNTIME_PANIC,
-        Kind.RUNTIME_FATAL,
-        Kind.KUBELET_PANIC,
-        Kind.KUBELET_FATAL,
-        Kind.OOM_NODE_WIDE,
-        Kind.SYSTEM_OOM,
-        Kind.OOMD_KILL,
-        Kind.KERNEL_FAULT,
-        Kind.SHUTDOWN,
-        Kind.BOOT,
-        Kind.NODE_REBOOTED,
-        Kind.DRAIN,
-        Kind.CORDON,
-        Kind.SCALE_DOWN,
-        Kind.DISK_ERROR,
-        Kind.VOLUME_THROTTLED,
-        Kind.CERT_INVALID,
-        Kind.CONFIG_MISMATCH,
-        Kind.NODE_NOT_READY,
-        Kind.EVICTION_THRESHOLD,
-        Kind.POD_EVICTED_FOR_PRESSURE,
-    }
-)
-
-POD_OPENERS = frozenset(
-    {
-        Kind.SANDBOX_CHANGED,
-        Kind.CONTAINER_OOM,
-        Kind.OOM_KILL,
-        Kind.OOM_AT_LIMIT,
-        Kind.PROBE_KILLS_CONTAINER,
-        Kind.SANDBOX_CREATE_FAILED,
-        Kind.CNI_FAILED,
-    }
-)
-
-OUT_OF_MEMORY_IN_A_POD = frozenset(
-    {Kind.CONTAINER_OOM, Kind.OOM_KILL, Kind.OOM_AT_LIMIT, Kind.OOM_INVOKED, Kind.OOM_IN_MEMCG}
-)
-
-ONLY_STORY_OF_A_TICKET = frozenset(Kind) - {
-    Kind.MONITOR_WORKS,
-    Kind.NODE_READY,
-    Kind.KUBELET_STARTED,
-    Kind.RUNTIME_STARTED,
-    Kind.UNIT_STARTED,
-    Kind.UNIT_STARTING,
-    Kind.JOURNAL_GAP,
-}
-"""In pasted text anything but a sign of life is worth a story of its own."""
-
-ECHOING_COMPONENTS = frozenset({"kernel-monitor", "systemd-monitor", "docker-monitor"})
-"""node-problem-detector repeats journal lines as events, after its own restart with new times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,24 +106,6 @@ def _split_at(facts: Sequence[Fact], start_s: float | None) -> tuple[list[Fact],
     return inside, before
 
 
-def opens_for_node(fact: Fact) -> bool:
-    """Say whether this fact alone tells that something happened to the whole node."""
-    if fact.kind in NODE_OPENERS:
-        return True
-    if fact.kind in DEATHS_OF_A_UNIT:
-        return bool(role_of(fact.subject.name) & (Role.RUNTIME | Role.KUBELET))
-    return fact.kind is Kind.OOM_KILL and _kills_the_node_itself(fact)
-
-
-def _kills_the_node_itself(fact: Fact) -> bool:
-    victim = role_of(fact.detail.get("comm", "")) | role_of(fact.subject.name)
-    return bool(victim & (Role.RUNTIME | Role.KUBELET))
-
-
-def _belongs_to_pod(fact: Fact) -> bool:
-    return fact.subject.kind in (SubjectKind.POD, SubjectKind.CONTAINER)
-
-
 def _episodes(ordered: Sequence[Fact]) -> tuple[list[list[Fact]], list[list[Fact]]]:
     """Cut the timeline at silences of the node's own openers, then share out the rest."""
     openers = [fact for fact in ordered if opens_for_node(fact)]
@@ -213,7 +127,7 @@ def _episodes(ordered: Sequence[Fact]) -> tuple[list[list[Fact]], list[list[Fact
         home = _home(fact, cores)
         if home is not None:
             episodes[home].append(fact)
-        elif _belongs_to_pod(fact):
+        elif belongs_to_pod(fact):
             by_pod.setdefault(_pod_key(fact), []).append(fact)
     return episodes, [part for facts in by_pod.values() for part in _pod_episodes(facts)]
 
@@ -228,7 +142,7 @@ def _close_enough(core: Sequence[Fact], fact: Fact) -> bool:
 
 def _is_a_pods_own(fact: Fact) -> bool:
     """An application that outgrows its own limit is its own incident, whatever else goes on."""
-    return fact.kind in OUT_OF_MEMORY_IN_A_POD and _belongs_to_pod(fact)
+    return fact.kind in OUT_OF_MEMORY_IN_A_POD and belongs_to_pod(fact)
 
 
 def _home(fact: Fact, cores: Sequence[Sequence[Fact]]) -> int | None:

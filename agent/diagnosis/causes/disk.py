@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import io_evidence, plateau_evidence
 from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
@@ -10,6 +13,12 @@ from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
 SPACE = ("ephemeral-storage", "nodefs", "imagefs", "inodes", "diskpressure", "disk")
 LONG_REQUEST_S = 2.0
 """etcd's own liveness and the API server's readiness both give up near two seconds."""
+
+
+VERY_LONG_S = 10.0
+
+WRITES_BACK = re.compile(r"jbd2|kworker/u|flush|xfsaild|xfs-|btrfs-|txg_sync|dmcrypt|loop\d|md\d")
+"""Threads that only ever wait for a disk (fs/jbd2, mm/page-writeback.c, fs/xfs)."""
 
 
 def _about_space(fact: Fact) -> bool:
@@ -49,14 +58,15 @@ def io_saturation(case: Case) -> Hypothesis | None:
     if strong:
         evidence.append(reason(STRONG + 0.05, "writes to disk took seconds", strong))
     if weak:
-        long = [f for f in weak if _seconds(f) >= LONG_REQUEST_S]
-        weight = FAIR if len(long) > 1 else WEAK
-        evidence.append(reason(weight, "requests that need the disk took too long", weak))
+        says = "requests that need the disk took too long"
+        evidence.append(reason(_weight_of_waits(weak), says, weak))
     told = case.of(Kind.IO_PRESSURE)
     if told:
         evidence.append(reason(STRONG, "the node reports I/O pressure", told))
     hung = case.of(Kind.HUNG_TASK)
-    if len({f.detail.get("comm", f.text) for f in hung}) > 1:
+    if any(WRITES_BACK.match(f.detail.get("comm", "")) for f in hung):
+        evidence.append(reason(WEAK, "the kernel's own writers were blocked", hung))
+    elif len({f.detail.get("comm", f.text) for f in hung}) > 1:
         evidence.append(reason(WEAK - 0.05, "several tasks were blocked in the kernel", hung))
     elif hung:
         evidence.append(reason(HINT, "a task was blocked in the kernel", hung))
@@ -65,6 +75,14 @@ def io_saturation(case: Case) -> Hypothesis | None:
         evidence.append(reason(-0.5, "the device reports errors: broken, not busy", errors))
     missing = ("I/O pressure (PSI) before it happened", "who read or wrote most")
     return hypothesis(Cause.IO_SATURATION, evidence, missing)
+
+
+def _weight_of_waits(waits: Sequence[Fact]) -> float:
+    """Two long ones, or a very long one, are more than a hiccup; none of them names the disk."""
+    long = [f for f in waits if _seconds(f) >= LONG_REQUEST_S]
+    if len(long) > 1:
+        return FAIR
+    return FAIR - 0.05 if any(_seconds(f) >= VERY_LONG_S for f in waits) else WEAK
 
 
 def _seconds(fact: Fact) -> float:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import cpu_evidence
 from agent.diagnosis.weigh import DECISIVE, FAIR, STRONG, WEAK, hypothesis, reason
-from agent.model import Cause, Evidence, Hypothesis, Kind
+from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, Trust
 
 
 def node_reboot(case: Case) -> Hypothesis | None:
     """A new boot id, a kubelet that says so, a shutdown on record, or a kernel that gave up."""
     evidence: list[Evidence] = []
-    boots = case.of(Kind.BOOT)
+    boots = case.of(Kind.BOOT, where=lambda boot: _goes_on(case, boot))
     rebooted = case.of(Kind.NODE_REBOOTED)
     shutdowns = case.of(Kind.SHUTDOWN)
     faults = case.of(Kind.KERNEL_FAULT)
@@ -29,6 +29,16 @@ def node_reboot(case: Case) -> Hypothesis | None:
         if case.has(Kind.DRAIN):
             evidence.append(reason(FAIR, "and the node drained for it", case.of(Kind.DRAIN)))
     return hypothesis(Cause.NODE_REBOOT, evidence)
+
+
+def _goes_on(case: Case, boot: Fact) -> bool:
+    """A boot is news only where something came before it: every pasted dmesg starts with one."""
+    if boot.trust is Trust.TRUSTED:
+        return True
+    return any(
+        f.at_s is not None and boot.at_s is not None and f.at_s < boot.at_s - 1.0
+        for f in case.facts
+    )
 
 
 def cpu_starvation(case: Case) -> Hypothesis | None:

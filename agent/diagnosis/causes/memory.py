@@ -59,6 +59,9 @@ def container_oom(case: Case) -> Hypothesis | None:
         evidence.append(reason(FAIR + 0.1, says, invoked))
     if evidence:
         evidence.extend(_node_wide(case))
+    if evidence and case.killed_by_monitor:
+        says = "a health monitor killed the runtime; one container's end does not do that"
+        evidence.append(reason(-0.5, says, case.killed_by_monitor))
     return hypothesis(Cause.CONTAINER_OOM, evidence)
 
 

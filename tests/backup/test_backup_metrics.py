@@ -1,0 +1,92 @@
+"""The page as Prometheus reads it: golden, and kept across runs that fail."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from backup.exits import Exit, Failure
+from backup.metrics import FILE_NAME, TABLE, Outlet, ended, page, served, write_textfile
+
+GOLDEN = Path(__file__).with_name("metrics.golden.txt")
+VALUES = {(name, "some reason" if label else ""): 1.5 for name, label, _ in TABLE}
+
+
+def test_the_page_is_the_golden_one() -> None:
+    assert page(VALUES).decode() == GOLDEN.read_text("utf-8")
+
+
+def test_every_metric_is_documented_once() -> None:
+    names = [name for name, _, _ in TABLE]
+    assert len(set(names)) == len(names)
+    assert all(help_text.endswith(".") for _, _, help_text in TABLE)
+
+
+def test_the_way_it_ended_is_one_of_all() -> None:
+    values = ended(Exit.TOO_LATE)
+    assert values[("last_run_exit", "too_late")] == 1.0
+    assert sum(values.values()) == 1.0
+    assert len(values) == len(Exit)
+
+
+def test_a_failed_run_keeps_the_last_success(tmp_path: Path) -> None:
+    write_textfile(tmp_path, {("last_success_timestamp_seconds", ""): 5.0, ("read_bytes", ""): 7.0})
+    write_textfile(tmp_path, ended(Exit.FAILED))
+    text = (tmp_path / FILE_NAME).read_text()
+    assert "knockon_backup_last_success_timestamp_seconds 5.0" in text
+    assert "read_bytes" not in text
+    assert [one.name for one in tmp_path.iterdir()] == [FILE_NAME]
+
+
+@pytest.mark.parametrize(
+    "before", [b"", b"\xff\xfe{{{", b"knockon_backup_last_success_x nonsense\n"]
+)
+def test_a_torn_file_is_replaced(tmp_path: Path, before: bytes) -> None:
+    (tmp_path / FILE_NAME).write_bytes(before)
+    write_textfile(tmp_path, {("read_bytes", ""): 7.0})
+    assert "knockon_backup_read_bytes 7.0" in (tmp_path / FILE_NAME).read_text()
+
+
+def test_a_place_that_is_gone_is_a_complaint_and_no_more(tmp_path: Path) -> None:
+    [complaint] = Outlet(tmp_path / "no").keep({})
+    assert "not written" in complaint
+    [complaint] = Outlet(None, "http://127.0.0.1:1").keep({})
+    assert "not pushed" in complaint
+
+
+def test_the_page_is_served_while_it_runs() -> None:
+    with served(lambda: {("read_bytes", ""): 42.0}, 55418):
+        with urlopen("http://127.0.0.1:55418/metrics", timeout=5) as answer:
+            assert b"knockon_backup_read_bytes 42.0" in answer.read()
+        with pytest.raises(Failure, match="metrics port 55418"), served(dict, 55418):
+            pass
+
+
+def test_the_gateway_gets_the_page() -> None:
+    heard: list[tuple[str, bytes]] = []
+
+    class Gateway(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append((self.path, self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(202)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Gateway) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        assert (
+            Outlet(None, f"http://127.0.0.1:{server.server_port}").keep({("read_bytes", ""): 1.0})
+            == []
+        )
+        server.shutdown()
+        thread.join()
+    [(path, body)] = heard
+    assert path.startswith("/metrics/job/knockon_backup")
+    assert b"knockon_backup_read_bytes 1.0" in body

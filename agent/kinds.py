@@ -48,6 +48,7 @@ class Kind(StrEnum):
     # Planned work
     PACKAGE_CHANGED = "package_changed"
     OPERATOR_ACTS = "operator_acts"  # a person or an agent restarts, signals or reconfigures
+    BACKUP_RUNNING = "backup_running"  # announced itself, or seen by a process title
     DRAIN = "drain"
     CORDON = "cordon"
     POD_EVICTED_BY_API = "pod_evicted_by_api"

@@ -41,6 +41,11 @@ def reason(weight: float, says: str, facts: Sequence[Fact] = ()) -> Evidence:
     return Evidence(weight=weight, says=says, facts=tuple(facts)[:12])
 
 
+def of_strength(strength: str, facts: Sequence[Fact], *, default: str = "weak") -> tuple[Fact, ...]:
+    """Return the facts whose rule gives them this strength (``strong``, ``medium``, ``weak``)."""
+    return tuple(f for f in facts if f.detail.get("strength", default) == strength)
+
+
 def hypothesis(
     cause: Cause, evidence: Sequence[Evidence], missing: Sequence[str] = ()
 ) -> Hypothesis | None:

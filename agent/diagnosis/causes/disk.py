@@ -7,15 +7,22 @@ from collections.abc import Sequence
 
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import io_evidence, plateau_evidence
-from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
+from agent.diagnosis.weigh import (
+    DECISIVE,
+    FAIR,
+    HINT,
+    STRONG,
+    WEAK,
+    hypothesis,
+    of_strength,
+    reason,
+)
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
 
 SPACE = ("ephemeral-storage", "nodefs", "imagefs", "inodes", "diskpressure", "disk")
 LONG_REQUEST_S = 2.0
 """etcd's own liveness and the API server's readiness both give up near two seconds."""
 
-
-VERY_LONG_S = 10.0
 
 WRITES_BACK = re.compile(r"jbd2|kworker/u|flush|xfsaild|xfs-|btrfs-|txg_sync|dmcrypt|loop\d|md\d")
 """Threads that only ever wait for a disk (fs/jbd2, mm/page-writeback.c, fs/xfs)."""
@@ -30,8 +37,11 @@ def disk_full(case: Case) -> Hypothesis | None:
     """A file system had no room: writes failed, or the kubelet evicts for storage."""
     evidence: list[Evidence] = []
     short = case.of(Kind.DISK_SHORT)
-    if short:
-        evidence.append(reason(STRONG + 0.05, "a file system had no space left", short))
+    told = of_strength("strong", short, default="strong")
+    if told:
+        evidence.append(reason(STRONG + 0.05, "a file system had no space left", told))
+    elif short:
+        evidence.append(reason(WEAK + 0.05, "a store reports that it has no room", short))
     evicted = case.of(Kind.POD_EVICTED_FOR_PRESSURE, Kind.EVICTION_THRESHOLD, where=_about_space)
     if evicted:
         evidence.append(reason(STRONG, "the kubelet evicts, or refuses pods, for storage", evicted))
@@ -53,10 +63,13 @@ def io_saturation(case: Case) -> Hypothesis | None:
     """The disk was asked for more than it could give, and others waited for it."""
     evidence: list[Evidence] = list(io_evidence(case))
     slow = case.of(Kind.IO_SLOW)
-    strong = tuple(f for f in slow if f.detail.get("strength") == "strong")
-    weak = tuple(f for f in slow if f.detail.get("strength") != "strong")
+    strong = of_strength("strong", slow)
+    medium = of_strength("medium", slow)
+    weak = tuple(f for f in slow if f not in strong and f not in medium)
     if strong:
         evidence.append(reason(STRONG + 0.05, "writes to disk took seconds", strong))
+    if medium:
+        evidence.append(reason(FAIR - 0.05, "work on the disk took very long", medium))
     if weak:
         says = "requests that need the disk took too long"
         evidence.append(reason(_weight_of_waits(weak), says, weak))
@@ -78,11 +91,9 @@ def io_saturation(case: Case) -> Hypothesis | None:
 
 
 def _weight_of_waits(waits: Sequence[Fact]) -> float:
-    """Two long ones, or a very long one, are more than a hiccup; none of them names the disk."""
+    """Two long ones are more than a hiccup, but none of them names the disk."""
     long = [f for f in waits if _seconds(f) >= LONG_REQUEST_S]
-    if len(long) > 1:
-        return FAIR
-    return FAIR - 0.05 if any(_seconds(f) >= VERY_LONG_S for f in waits) else WEAK
+    return FAIR if len(long) > 1 else WEAK
 
 
 def _seconds(fact: Fact) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import cpu_evidence
-from agent.diagnosis.weigh import DECISIVE, FAIR, STRONG, WEAK, hypothesis, reason
+from agent.diagnosis.weigh import DECISIVE, FAIR, STRONG, WEAK, hypothesis, of_strength, reason
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, Trust
 
 
@@ -46,8 +46,11 @@ def cpu_starvation(case: Case) -> Hypothesis | None:
     evidence: list[Evidence] = list(cpu_evidence(case))
     starved = case.of(Kind.CPU_STARVED)
     stalls = case.of(Kind.CPU_STALL)
-    if starved:
-        evidence.append(reason(STRONG, "processes waited for a processor", starved))
+    told = of_strength("strong", starved, default="strong")
+    if told:
+        evidence.append(reason(STRONG, "processes waited for a processor", told))
+    elif starved:
+        evidence.append(reason(WEAK + 0.1, "the processors were slowed down or busy", starved))
     if stalls:
         evidence.append(
             reason(WEAK + 0.05, "the kernel saw processors that did not get on", stalls)

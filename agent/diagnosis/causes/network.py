@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.diagnosis.case import Case
-from agent.diagnosis.weigh import HINT, STRONG, WEAK, hypothesis, reason
+from agent.diagnosis.weigh import HINT, STRONG, WEAK, hypothesis, of_strength, reason
 from agent.model import Cause, Evidence, Hypothesis, Kind
 
 MANY_TIMES = 20
@@ -14,7 +14,7 @@ def cni_failure(case: Case) -> Hypothesis | None:
     """A network plugin says that it failed."""
     evidence: list[Evidence] = []
     failed = case.of(Kind.CNI_FAILED)
-    strong = tuple(f for f in failed if f.detail.get("strength") != "weak")
+    strong = of_strength("strong", failed, default="strong")
     if strong:
         evidence.append(reason(STRONG + 0.1, "the network plugin reports its failure", strong))
     elif failed:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from agent.diagnosis.case import Case
-from agent.diagnosis.weigh import DECISIVE, FAIR, WEAK, hypothesis, reason
+from agent.diagnosis.weigh import DECISIVE, FAIR, WEAK, hypothesis, of_strength, reason
 from agent.model import Cause, Evidence, Hypothesis, Kind
 
 
 def config_mismatch(case: Case) -> Hypothesis | None:
     """A component says that its settings do not fit those of another, or the machine."""
     told = case.of(Kind.CONFIG_MISMATCH)
-    strong = tuple(f for f in told if f.detail.get("strength") != "weak")
+    strong = of_strength("strong", told, default="strong")
     evidence: list[Evidence] = []
     if strong:
         evidence.append(reason(DECISIVE, "a component names the setting that does not fit", strong))
@@ -24,8 +24,11 @@ def clock_or_cert(case: Case) -> Hypothesis | None:
     evidence: list[Evidence] = []
     certificates = case.of(Kind.CERT_INVALID)
     jumps = case.of(Kind.CLOCK_JUMPED)
-    if certificates:
-        evidence.append(reason(DECISIVE, "a certificate is outside its validity", certificates))
+    told = of_strength("strong", certificates, default="strong")
+    if told:
+        evidence.append(reason(DECISIVE, "a certificate is outside its validity", told))
+    elif certificates:
+        evidence.append(reason(WEAK + 0.1, "a certificate was not accepted", certificates))
     if jumps:
         evidence.append(reason(FAIR, "the clock was set or jumped", jumps))
     return hypothesis(Cause.CLOCK_OR_CERT, evidence)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agent.diagnosis.openers import POD_OPENERS, opens_for_node
 from agent.model import Fact, Kind, Trust
 
 SILENCE_S = 1200.0
@@ -36,6 +37,7 @@ SIGNS_OF_LIFE = frozenset(
         Kind.KUBELET_STARTED,
         Kind.NODE_READY,
         Kind.MONITOR_WORKS,
+        Kind.UNIT_LEFTOVER,
     }
 )
 
@@ -71,7 +73,8 @@ def _parts(dated: Sequence[Fact]) -> list[list[Fact]]:
     return parts
 
 
-def _told(part: Sequence[Fact]) -> tuple[int, float]:
-    """More kinds of facts tell more of a story; of two equal ones the later is asked about."""
+def _told(part: Sequence[Fact]) -> tuple[bool, int, float]:
+    """Where something ended is the story; then where more is told; of two equal ones the later."""
     kinds = {fact.kind for fact in part} - SIGNS_OF_LIFE
-    return len(kinds), part[-1].at_s or 0.0
+    blow = any(opens_for_node(fact) or fact.kind in POD_OPENERS for fact in part)
+    return blow, len(kinds), part[-1].at_s or 0.0

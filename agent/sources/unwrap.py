@@ -130,6 +130,9 @@ def _json(text: str) -> Unwrapped | None:
         return None
     if not isinstance(data, dict):
         return None
+    if isinstance(data.get("log"), str) and "stream" in data:  # docker's json-file log driver
+        inner = data["log"].strip()
+        return Unwrapped(inner) if inner.startswith("{") else unwrap(inner)
     message = next((data[key] for key in _MESSAGE_KEYS if isinstance(data.get(key), str)), None)
     if message is None:
         return None

@@ -12,6 +12,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 TEST_PACKAGES := python gcc libc6-dev pkg-config libsystemd-dev
 # The demo's live part writes a real journal file and reads it back.
 DEMO_PACKAGES := $(TEST_PACKAGES) systemd systemd-journal-remote
+# Real programs the suite runs against; a test says why it is skipped where one cannot be had.
+SUITE_PACKAGES := $(DEMO_PACKAGES) postgresql prometheus prometheus-alertmanager
+# A browser for the report page.
+E2E_PACKAGES := $(SUITE_PACKAGES) chromium chromium-driver
+# A node in a box: tests/lab.
+LAB_PACKAGES := $(DEMO_PACKAGES) debootstrap systemd-container
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -21,7 +27,7 @@ PIP    := $(BIN)/python -m pip install --quiet --require-virtualenv
 LOCKED := $(PIP) --require-hashes --no-build-isolation
 ROLES  := agent backup k8s dev lock
 
-.PHONY: help demo test slow lint format types e2e bench bench-smoke lock venv system-deps clean
+.PHONY: help demo test screenshots slow lint format types e2e bench bench-smoke lock venv system-deps clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -29,14 +35,17 @@ help: ## what can be made
 demo: $(STAMPS)/demo-packages $(STAMPS)/agent ## explain an embedded incident, from a fresh machine on
 	@$(BIN)/python -m tests.demo
 
-test: $(STAMPS)/dev ## run the suite, from a fresh machine on
-	@$(BIN)/python -m pytest -m 'not e2e and not slow' $(ARGS)
+test: $(STAMPS)/dev $(STAMPS)/suite-packages ## run the suite, from a fresh machine on
+	@$(BIN)/python -m pytest -n 2 -m 'not e2e and not slow' $(ARGS)
 
-slow: $(STAMPS)/dev ## tests that take minutes
+slow: $(STAMPS)/dev $(STAMPS)/suite-packages ## tests that take minutes
 	@$(call none_is_fine,$(BIN)/python -m pytest -m 'slow and not e2e' $(ARGS))
 
-e2e: $(STAMPS)/dev ## tests against real programs
+e2e: $(STAMPS)/dev $(STAMPS)/e2e-packages ## tests against real programs
 	@$(call none_is_fine,$(BIN)/python -m pytest -m e2e $(or $(wildcard tests/e2e),tests) $(ARGS))
+
+screenshots: $(STAMPS)/dev $(STAMPS)/e2e-packages ## pictures of the report page, for the README
+	@$(BIN)/python -m tests.screenshots
 
 lint: $(STAMPS)/dev ## ruff: rules and format
 	@$(BIN)/ruff check $(CODE)
@@ -49,21 +58,23 @@ format: $(STAMPS)/dev ## let ruff mend what it can
 types: $(STAMPS)/dev ## mypy, strict
 	@$(BIN)/mypy $(CODE)
 
-bench: $(STAMPS)/dev ## the numbers, side by side with peers
+bench: $(STAMPS)/dev $(STAMPS)/suite-packages ## the numbers, side by side with peers
 	@$(call if_there,bench/__main__.py,$(BIN)/python -m bench $(ARGS))
 
-bench-smoke: $(STAMPS)/dev ## the same, small: does every benchmark still run?
+bench-smoke: $(STAMPS)/dev $(STAMPS)/suite-packages ## the same, small: does every benchmark still run?
 	@$(call if_there,bench/__main__.py,$(BIN)/python -m bench --smoke $(ARGS))
 
 venv: $(STAMPS)/dev ## .venv with everything a developer needs
 
 system-deps: ## the Debian packages all of the above need
-	@tools/system-deps $(DEMO_PACKAGES)
+	@tools/system-deps $(E2E_PACKAGES) $(LAB_PACKAGES)
 
 # uv resolves once for all Python versions and platforms; locks name hashes, never a registry.
 lock: $(STAMPS)/lock ## resolve pyproject.toml into locks/ again (ARGS=--upgrade for newer versions)
 	@$(call resolve,tools/build.in,build)
-	@for role in $(ROLES); do $(call resolve,pyproject.toml --extra $$role,$$role) || exit 1; done
+	@$(call resolve,pyproject.toml --extra dev,dev)
+	@for role in $(filter-out dev,$(ROLES)); do \
+	    $(call resolve,pyproject.toml --extra $$role --constraint locks/dev.txt,$$role) || exit 1; done
 
 clean: ## remove what make made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis dist build
@@ -78,6 +89,11 @@ endef
 # pytest says 5 when it collected nothing.
 define none_is_fine
 $(1) || { status=$$?; [ $$status = 5 ] && echo "$@: there are no such tests"; }
+endef
+
+# Without root the rest of the suite still runs; the stamp waits until all of them are there.
+define wished
+tools/system-deps --wish $(1) && touch $@ || [ $$? = 3 ]
 endef
 
 define if_there
@@ -106,3 +122,9 @@ $(STAMPS)/agent $(STAMPS)/dev $(STAMPS)/lock: $(STAMPS)/%: locks/%.txt $(STAMPS)
 $(STAMPS)/demo-packages: | $(STAMPS)/venv
 	@tools/system-deps $(DEMO_PACKAGES)
 	@touch $@
+
+$(STAMPS)/suite-packages: | $(STAMPS)/venv
+	@$(call wished,$(SUITE_PACKAGES))
+
+$(STAMPS)/e2e-packages: | $(STAMPS)/venv
+	@$(call wished,$(E2E_PACKAGES))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 MOST_EXPANDED = 256  # each costs time at every step, and a node may have seen 10,000 sessions
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """Matches by field: exact values, and globs, which libsystemd does not know."""
 
     exact: Mapping[str, frozenset[str]]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from agent.journal.handle import Entry, JournalHandle
 from agent.journal.plan import Plan
@@ -39,8 +39,7 @@ FILE_IS_GONE = frozenset(
 _NONE: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where to begin: behind a cursor, else at a time, else at the start or the end."""
 
     cursor: str = ""

@@ -13,7 +13,7 @@ from enum import IntEnum
 from itertools import repeat
 from typing import NamedTuple
 
-from agent.sources.journal_fields import WANTED
+from agent.sources.journal_names import WANTED
 
 COLUMNS = tuple(sorted(WANTED))
 VALUE_BYTES = 65_536  # of one field; what is longer is cut, by libsystemd already

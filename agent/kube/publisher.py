@@ -75,6 +75,11 @@ class Publisher:
     def __len__(self) -> int:
         return len(self._queue)
 
+    def waiting(self) -> tuple[Announcement, ...]:
+        """What was offered and neither has arrived nor was given up."""
+        with self._lock:
+            return tuple(self._queue)
+
     def news(self) -> list[BlindSpot]:
         """What has become known since about not being heard: once when it begins and ends."""
         told = []

@@ -199,7 +199,7 @@ class _Parts:
         bundle = self._bundle
         names = {pod.uid: (pod.namespace, pod.name) for pod in bundle.pods if pod.uid}
         try:
-            recording = load_ring(self._whole(ring), names=names)
+            recording = load_ring(self._whole(ring), parts=False, names=names)
         except UserError as error:
             bundle.blind.append(BlindSpot("recorder", f"{ring.name}: {error.message}"))
             return

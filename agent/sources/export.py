@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from agent.model import BlindSpot, Record
 from agent.sources.export_window import MAX_ENTRY_BYTES, Readable, Window
 from agent.sources.journal_fields import (
-    WANTED,
     Complaints,
     Interesting,
     Watch,
@@ -23,6 +22,7 @@ from agent.sources.journal_fields import (
     micros_s,
     record_of,
 )
+from agent.sources.journal_names import WANTED
 from agent.sources.unwrap import MAX_MESSAGE_CHARS
 
 _MAX_FIELD_BYTES = 1 << 30  # a longer one is a torn length, not a value

@@ -12,7 +12,6 @@ from typing import Protocol
 
 from agent.model import BlindSpot, Record
 from agent.sources.journal_fields import (
-    WANTED,
     Complaints,
     Interesting,
     Watch,
@@ -20,6 +19,7 @@ from agent.sources.journal_fields import (
     is_interesting,
     record_of,
 )
+from agent.sources.journal_names import WANTED
 
 MAX_ENTRY_BYTES = 16 << 20
 _FRAMES = b"\x1e \t\r\n,[]"  # record separators of json-seq and of an array

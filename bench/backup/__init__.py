@@ -1,0 +1,1 @@
+"""Backups under load on a slow disk: bytes won against waits caused, arm beside arm."""

@@ -1,0 +1,84 @@
+"""``python -m tests.screenshots [FOLDER]``: pictures of the page for the README (a recorded story).
+
+The story is one of the repository's own, so that whoever makes the pictures gets the same ones.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from agent.commands.why import Question, answer
+from agent.report.html import as_html
+from tests.browser import Browser, chromium
+
+ROOT = Path(__file__).resolve().parent.parent
+STORY = Path("tests/stories/founding-incident")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture: which screen, how much of the page, and what was done before."""
+
+    name: str
+    width: int
+    height: int
+    dark: bool = False
+    place: str = ""  # scrolled to; empty: the first screen
+    act: str = ""  # a button of the timeline
+
+
+PICTURES = (
+    Picture("report-1440.png", 1440, 900),
+    Picture("report-1440-dark.png", 1440, 900, dark=True),
+    Picture("report-390.png", 390, 844),
+    Picture("timeline-1440.png", 1440, 900, place="#i0-timeline", act="kill"),
+    Picture("timeline-390.png", 390, 844, place="#i0-timeline", act="kill"),
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Make every picture; other bundles may be named behind the folder, to look at."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    folder = Path(words[0]) if words else ROOT / "docs" / "img"
+    stories = [Path(word) for word in words[1:]] or [STORY]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _take_all(folder, stories)
+    except pytest.skip.Exception as why:
+        print(f"no pictures: {why}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _take_all(folder: Path, stories: Sequence[Path]) -> None:
+    with chromium() as browser, tempfile.TemporaryDirectory(prefix="knockon-page-") as place:
+        for story in stories:
+            prefix = "" if story == STORY else f"{story.name}-"
+            page = Path(place) / f"{story.name}.html"
+            page.write_text(as_html(answer(Question(bundle=story))), "utf-8")
+            for picture in PICTURES:
+                take(browser, page, picture, folder / f"{prefix}{picture.name}")
+
+
+def take(browser: Browser, page: Path, picture: Picture, target: Path) -> None:
+    """Make one picture."""
+    browser.size(picture.width, picture.height, dark=picture.dark)
+    browser.open(page)
+    if picture.act:
+        browser.run(f"document.querySelector('[data-do={picture.act}]').click()")
+        browser.frame()
+    if picture.place:
+        browser.run(f"document.querySelector('{picture.place}').scrollIntoView()")
+    browser.frame()
+    browser.picture(target)
+    print(target)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -13,9 +13,9 @@ TEST_PACKAGES := python gcc libc6-dev pkg-config libsystemd-dev
 # The demo's live part writes a real journal file and reads it back.
 DEMO_PACKAGES := $(TEST_PACKAGES) systemd systemd-journal-remote
 # Real programs the suite runs against; a test says why it is skipped where one cannot be had.
-SUITE_PACKAGES := $(DEMO_PACKAGES) postgresql prometheus prometheus-alertmanager
-# A browser for the report page.
-E2E_PACKAGES := $(SUITE_PACKAGES) chromium chromium-driver
+SUITE_PACKAGES := $(DEMO_PACKAGES) postgresql prometheus prometheus-alertmanager shellcheck
+# What the e2e suites drive: a scrape target of the node, and a browser for the report page.
+E2E_PACKAGES := $(SUITE_PACKAGES) prometheus-node-exporter chromium chromium-driver
 # A node in a box: tests/lab.
 LAB_PACKAGES := $(DEMO_PACKAGES) debootstrap systemd-container
 

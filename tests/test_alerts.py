@@ -1,0 +1,240 @@
+"""Alerts: each is whole, each is proven by promtool, and each is silent when it should be."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import fields, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent.errors import UserError
+from agent.model import Cause, KillerKind
+from alerts import reference, rendering
+from alerts.thresholds import Thresholds, Values, load
+from backup.exits import Exit, reason_word
+from tests.promtool import run
+
+ALERTS = rendering.HERE
+CASES = sorted((Path(__file__).parent / "alerts").glob("*.yaml"))
+SUBJECTS = ("incidents", "agent", "backup")
+FOREIGN = {
+    "node_pressure_io_stalled_seconds_total": "node_exporter",
+    "node_pressure_memory_stalled_seconds_total": "node_exporter",
+    "node_pressure_cpu_waiting_seconds_total": "node_exporter",
+    "node_cpu_seconds_total": "node_exporter",
+    "container_pressure_io_stalled_seconds_total": "kubelet",
+    "container_pressure_memory_stalled_seconds_total": "kubelet",
+    "container_pressure_cpu_waiting_seconds_total": "kubelet",
+    "kube_node_info": "kube-state-metrics",
+    "kube_node_status_condition": "kube-state-metrics",
+    "up": "Prometheus",
+}
+
+
+def rules_of(subject: str) -> list[dict[str, Any]]:
+    text = (rendering.GENERATED / f"{subject}.yaml").read_text("utf-8")
+    return [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+
+
+ALL = {rule["alert"]: rule for name in SUBJECTS for rule in rules_of(name) if "alert" in rule}
+
+
+@cache
+def cases() -> list[tuple[str, str, dict[str, Any]]]:
+    """Every promtool case: the alert it is about, what happens, and the case itself."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found = []
+    for path in CASES:
+        for case in yaml.load(path.read_text("utf-8"), loader)["tests"]:
+            alert, _, says = case["name"].partition(": ")
+            found.append((alert, says, case))
+    return found
+
+
+def metrics_in(query: str) -> set[str]:
+    """Names that are metrics: ours by prefix, others by the list above."""
+    return set(re.findall(r"\bknockon_\w+", query)) | {
+        name for name in FOREIGN if re.search(rf"\b{name}\b(?!:)", query)
+    }
+
+
+def known_metrics() -> set[str]:
+    told = (*reference.agent_table(), *reference.backup_table())
+    histograms = {f"{one.name}_bucket" for one in told if one.kind == "histogram"}
+    return {one.name for one in told} | histograms | FOREIGN.keys()
+
+
+@pytest.mark.parametrize("name", [name for name, _ in rendering.files(Values())])
+def test_what_is_committed_is_what_the_code_makes(name: str) -> None:
+    made = dict(rendering.files(Values()))[name]
+    assert (rendering.GENERATED / name).read_text("utf-8") == made, "run `python -m alerts`"
+
+
+def test_the_reference_pages_are_what_the_code_makes() -> None:
+    assert (ALERTS / "README.md").read_text("utf-8") == rendering.readme(Values())
+    assert reference.METRICS_PAGE.read_text("utf-8") == reference.metrics_page()
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_both_forms_have_the_same_content(subject: str) -> None:
+    folder = rendering.GENERATED
+    plain = yaml.safe_load((folder / f"{subject}.yaml").read_text("utf-8"))
+    wrapped = yaml.safe_load((folder / f"prometheusrule-{subject}.yaml").read_text("utf-8"))
+    assert wrapped["kind"] == "PrometheusRule"
+    assert wrapped["spec"] == plain
+
+
+@pytest.mark.parametrize("alert", ALL)
+def test_every_alert_is_whole(alert: str) -> None:
+    rule = ALL[alert]
+    said = rule["annotations"]
+    assert rule["for"]
+    assert rule["labels"]["severity"] in {"critical", "warning", "info", "none"}
+    assert len(said["summary"]) < 250
+    assert re.search(r"Victims?:|Hurt:", said["description"])
+    assert re.search(r"Offenders?\b", said["description"])
+    assert said["runbook_url"].endswith(f"/{alert}")
+    assert "/d/knockon-" in said["dashboard_url"]
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_every_metric_of_a_rule_is_exposed_by_somebody(subject: str) -> None:
+    used = {name for rule in rules_of(subject) for name in metrics_in(json.dumps(rule))}
+    assert used - known_metrics() == set()
+
+
+def test_every_word_a_rule_selects_is_a_word_of_the_model() -> None:
+    words = {
+        "cause": {one.value for one in Cause},
+        "killer": {one.value for one in KillerKind},
+        "reason": {reason_word(one) for one in Exit},
+    }
+    selected = re.findall(
+        r'\b(cause|killer|reason)[!=]=?~?\\?["\']([\w|]+)', json.dumps(list(ALL.values()))
+    )
+    assert {label for label, _ in selected} == words.keys()
+    for label, chosen in selected:
+        assert set(chosen.split("|")) <= words[label]
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_promtool_accepts_the_rules(subject: str) -> None:
+    assert "SUCCESS" in run("promtool", "check", "rules", rendering.GENERATED / f"{subject}.yaml")
+
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_promtool_cases_hold(path: Path) -> None:
+    assert "SUCCESS" in run("promtool", "test", "rules", path)
+
+
+def checks_of(case: dict[str, Any]) -> Iterator[bool]:
+    """Say for each check of a case whether it expects silence."""
+    yield from (not check["exp_samples"] for check in case["promql_expr_test"])
+
+
+@pytest.mark.parametrize("alert", ALL)
+def test_every_alert_has_cases_for_all_that_can_happen(alert: str) -> None:
+    mine = [(says, case) for about, says, case in cases() if about == alert]
+    kinds = Counter(re.split(r"\W", says)[0] for says, _ in mine)
+    assert kinds["fires"] >= 1
+    assert kinds["silent"] >= 2, "the two most likely false alarms"
+    assert kinds["flaps"] >= 1
+    assert any("resolves" in says for says, _ in mine)
+    assert any(case.get("alert_rule_test") for _, case in mine), "its text is compared"
+    if re.search(r"\b(rate|increase)\(", ALL[alert]["expr"]) or "rate{" in ALL[alert]["expr"]:
+        assert kinds["resets"] >= 1
+
+
+def test_a_case_that_is_silent_checks_nothing_else() -> None:
+    for alert, says, case in cases():
+        if says.startswith("silent"):
+            assert all(checks_of(case)), f"{alert}: {says}"
+        if says.startswith("fires"):
+            assert not all(checks_of(case)), f"{alert}: {says}"
+
+
+def test_most_checks_expect_silence() -> None:
+    silent = [one for _, _, case in cases() for one in checks_of(case)]
+    assert sum(silent) > len(silent) / 2
+
+
+def test_missing_series_are_checked_for_every_subject() -> None:
+    assert sum(says.startswith("missing") for _, says, _ in cases()) >= len(SUBJECTS)
+
+
+@pytest.mark.parametrize("name", [one.name for one in fields(Thresholds)])
+def test_every_threshold_changes_a_rule(name: str) -> None:
+    default = getattr(Thresholds(), name)
+    one: dict[str, Any] = {name: "17s" if isinstance(default, str) else default + 1}
+    changed = Values(replace(Thresholds(), **one))
+    assert dict(rendering.files(changed)) != dict(rendering.files(Values()))
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[thresholds]\nbackup_stale = 3", "did you mean backup_stale_s?"),
+        ("[thresholds]\npressure_window = 300", "is no text"),
+        ("[thresholds]\npressure_window = 'soon'", "is no duration"),
+        ("[thresholds]\nfleet_nodes = true", "is no number"),
+        ("[thresholds]\nfleet_nodes = nan", "is no number"),
+        ("[limits]\nfleet_nodes = 3", "unknown table limits"),
+        ("thresholds = 3", "a table is expected"),
+        ("[thresholds", "Expected"),
+    ],
+)
+def test_a_wrong_values_file_is_one_clear_line(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "values.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(UserError) as caught:
+        load(path)
+    assert complaint in f"{caught.value.message} {caught.value.hint}"
+
+
+def test_a_values_file_changes_thresholds_and_links(tmp_path: Path) -> None:
+    path = tmp_path / "values.toml"
+    path.write_text(
+        "[thresholds]\nbackup_stale_s = 32400\n[links]\nrunbooks = 'https://wiki'", "utf-8"
+    )
+    made = dict(rendering.files(load(path)))["backup.yaml"]
+    assert "> 32400" in made
+    assert "https://wiki/PostgresBackupStale" in made
+
+
+CONFIG = ALERTS / "alertmanager.yaml"
+
+
+def test_amtool_accepts_the_example() -> None:
+    assert "SUCCESS" in run("amtool", "check-config", CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("severity", "receiver"),
+    [("critical", "page"), ("warning", "channel"), ("info", "mail"), ("none", "nobody")],
+)
+def test_each_severity_goes_where_it_belongs(severity: str, receiver: str) -> None:
+    asked = ("config", "routes", "test", f"--config.file={CONFIG}", "product=knockon")
+    assert run("amtool", *asked, f"severity={severity}").strip() == receiver
+
+
+def test_noise_of_pods_is_held_back_by_pod_and_never_by_node() -> None:
+    rules = yaml.safe_load(CONFIG.read_text("utf-8"))["inhibit_rules"]
+    others = [rule for rule in rules if "Kube" in str(rule["target_matchers"])]
+    assert [rule["source_matchers"] for rule in others] == [['alertname="PodRecreatedByIncident"']]
+    assert others[0]["equal"] == ["cluster", "namespace", "pod"]
+
+
+def test_inhibition_names_only_alerts_that_exist() -> None:
+    rules = yaml.safe_load(CONFIG.read_text("utf-8"))["inhibit_rules"]
+    for rule in rules:
+        (source,) = rule["source_matchers"]
+        assert re.findall(r'"(\w+)"', source)[0] in ALL
+        targets = re.findall(r"\w+", rule["target_matchers"][0].partition("=")[2])
+        assert all(name in ALL for name in targets) or "KubePodNotReady" in targets

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import memory_evidence
-from agent.diagnosis.weigh import DECISIVE, FAIR, STRONG, hypothesis, reason
+from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, hypothesis, of_strength, reason
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
 from agent.rules.roles import Role, role_of
 
@@ -100,12 +100,26 @@ def memory_pressure(case: Case) -> Hypothesis | None:
     if evicted:
         evidence.append(reason(STRONG, "the kubelet evicts for memory", evicted))
     evidence.extend(_dump_of_the_node(case))
-    short = case.of(Kind.MEMORY_SHORT)
-    if short:
-        evidence.append(reason(FAIR, "allocations failed, or memory was short", short))
+    evidence.extend(_shortage(case))
     return hypothesis(
         Cause.MEMORY_PRESSURE, evidence, ("memory pressure (PSI), refaults, available memory",)
     )
+
+
+def _shortage(case: Case) -> list[Evidence]:
+    told = case.of(Kind.MEMORY_SHORT, where=lambda f: f.detail.get("what") != "frame")
+    frames = case.of(Kind.MEMORY_SHORT, where=lambda f: f.detail.get("what") == "frame")
+    limits = of_strength("weak", told, default="strong")
+    short = tuple(f for f in told if f not in limits)
+    found = []
+    if short:
+        found.append(reason(FAIR, "allocations failed, or memory was short", short))
+    if limits:
+        found.append(reason(HINT, "no more processes or threads could be started", limits))
+    if frames and case.has(Kind.OOM_INVOKED) and not case.has(Kind.OOM_IN_MEMCG, Kind.OOM_AT_LIMIT):
+        says = "the page allocator asked for the kill, no container's limit did"
+        found.append(reason(FAIR + 0.1, says, frames))
+    return found
 
 
 def _dump_of_the_node(case: Case) -> list[Evidence]:

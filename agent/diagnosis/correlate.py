@@ -203,7 +203,9 @@ def _incident(facts: Sequence[Fact], scope: Scope) -> Incident:
         boot=next((fact.boot for fact in core if fact.boot), ""),
         blind=tuple(spot for spot in scope.blind if _overlaps(spot, opened_s, closed_s)),
     )
-    return replace(incident, id=incident_id(incident.boot, core[0]))
+    # An event carries whole seconds and would seem to precede what it followed.
+    exact = (fact for fact in core if opens_for_node(fact) and fact.source != "events")
+    return replace(incident, id=incident_id(incident.boot, next(exact, core[0])))
 
 
 def incident_id(boot: str, opener: Fact) -> str:

@@ -72,7 +72,7 @@ def diagnose(
         confidence=round(winner.confidence, 2) if winner else 0.0,
         planned=planned,
         killer=killer,
-        offender=find_offender(case, cause),
+        offender=find_offender(case, cause, pods),
         victims=victims,
         chain=build_chain(case, winner, killer, victims),
         hypotheses=tuple(ranked),

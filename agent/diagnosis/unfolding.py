@@ -25,6 +25,7 @@ class Stage(StrEnum):
 
     OPENED = "opened"
     SETTLED = "settled"
+    GREW = "grew"  # after it had settled: somebody was heard late
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,22 @@ class Told:
     incident: Incident
 
 
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What outlives a restart of an incident that was told: its id, and what it is known by."""
+
+    id: str
+    keys: frozenset[FactKey]
+    settled: bool
+
+
 @dataclass(slots=True)
 class _Followed:
     """An incident that was told; it keeps its first id, whatever is learnt later."""
 
     id: str
     keys: frozenset[FactKey]
-    incident: Incident
+    incident: Incident | None  # none: told by an agent before us, not correlated again so far
     settled: bool = False
 
 
@@ -55,7 +65,11 @@ class Live:
         settle_s: float = GAP_S,
         node: str = "",
         pods: Callable[[], Sequence[Pod]] = tuple,
+        most_facts: int = MOST_FACTS,
+        late: frozenset[Kind] = frozenset(),
     ) -> None:
+        self._late = late  # kinds of Facts for which a settled incident is told once more
+        self._most_facts = most_facts
         self._window_s = window_s
         self._settle_s = settle_s
         self.node = node
@@ -69,12 +83,29 @@ class Live:
     @property
     def open(self) -> tuple[Incident, ...]:
         """Incidents that have not settled, the latest first."""
-        return tuple(one.incident for one in reversed(self._followed) if not one.settled)
+        followed = reversed(self._followed)
+        return tuple(one.incident for one in followed if one.incident and not one.settled)
 
     @property
     def facts(self) -> int:
         """How many Facts are in the window."""
         return len(self._facts)
+
+    @property
+    def window(self) -> tuple[Fact, ...]:
+        """The Facts themselves."""
+        return tuple(self._facts)
+
+    @property
+    def remembered(self) -> tuple[Remembered, ...]:
+        """What a successor must know, so that nothing is told twice."""
+        return tuple(Remembered(one.id, one.keys, one.settled) for one in self._followed)
+
+    def restore(self, facts: Sequence[Fact], told: Sequence[Remembered]) -> None:
+        """Go on where a predecessor stopped."""
+        self._facts = list(facts)
+        self._followed = [_Followed(one.id, one.keys, None, one.settled) for one in told]
+        self._changed = bool(facts)
 
     def add(self, facts: Iterable[Fact]) -> None:
         """Take Facts in, in any order."""
@@ -87,14 +118,14 @@ class Live:
         self._blind = [*self._blind[1 - MOST_BLIND :], spot]
         self._changed = True
 
-    def tell(self, now_s: float) -> tuple[Told, ...]:
+    def tell(self, now_s: float, *, settling: bool = True) -> tuple[Told, ...]:
         """What is to be told at this moment; nothing is told twice."""
         told: list[Told] = []
         if self._changed:
             self._changed = False
             self._forget(now_s)
             told += self._correlate()
-        return (*told, *self._settle(now_s))
+        return (*told, *(self._settle(now_s) if settling else ()))
 
     def finish(self) -> tuple[Told, ...]:
         """Settle what is open, since nobody will look any longer."""
@@ -109,8 +140,8 @@ class Live:
         facts = [
             f for f in self._facts if f.at_s is None or f.at_s >= oldest_s or key_of(f) in kept
         ]
-        self.dropped += max(0, len(facts) - MOST_FACTS)
-        self._facts = facts[-MOST_FACTS:]
+        self.dropped += max(0, len(facts) - self._most_facts)
+        self._facts = facts[-self._most_facts :]
         self._blind = [s for s in self._blind if s.to_s is None or s.to_s >= oldest_s]
         living = {key_of(fact) for fact in self._facts}
         self._followed = [f for f in self._followed if not f.settled or f.keys & living]
@@ -133,11 +164,18 @@ class Live:
         if not known.settled:
             known.keys = keys
             known.incident = replace(incident, id=known.id)
-        return []
+            return []
+        if not any(key[0] in self._late for key in keys - known.keys):
+            return []
+        known.keys = keys
+        return [Told(Stage.GREW, replace(incident, id=known.id))]
 
     def _settle(self, now_s: float) -> list[Told]:
         told = []
         for one in self._followed:
+            if one.incident is None:  # its facts were lost: nothing is left to be told of it
+                one.settled = True
+                continue
             newest_s = one.incident.closed_at_s
             if not one.settled and (newest_s is None or now_s - newest_s >= self._settle_s):
                 one.settled = True

@@ -33,7 +33,7 @@ def node_reboot(case: Case) -> Hypothesis | None:
 
 def _goes_on(case: Case, boot: Fact) -> bool:
     """A boot is news only where something came before it: every pasted dmesg starts with one."""
-    if boot.trust is Trust.TRUSTED:
+    if boot.trust is Trust.TRUSTED or boot.detail.get("what") == "mark":
         return True
     return any(
         f.at_s is not None and boot.at_s is not None and f.at_s < boot.at_s - 1.0

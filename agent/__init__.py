@@ -1,13 +1,15 @@
 """What happened on this node, and why.
 
-Data flows one way:
+Data flows one way, and the packages are named for it:
 
-    source -> Record -> rules -> Fact -> correlate -> Incident -> diagnose -> Diagnosis -> report
+    sources, journal, recorder, kube    what was said and measured     -> Record, Sample, Probe
+    rules                               what of it matters, and who said it      -> Fact
+    diagnosis                           what belongs together, and what it means -> Diagnosis
+    report                              what people read
+    daemon, commands                    the node agent, and what people type
 
-``records`` come from files or a live journal, ``rules`` turn what was said into Facts, ``correlate``
-puts Facts that belong together into an Incident, ``causes`` hold one hypothesis each, and ``diagnose``
-ranks them. Everything between the sources and the report is pure: time is always an argument.
-Start reading at ``model.py``, then one folder of ``tests/stories``, then ``why.py``.
+Everything from ``rules`` to ``report`` is pure: time is always an argument. Start reading at
+``model.py``, then one folder of ``tests/stories``, then ``commands/why.py``.
 """
 
 __version__ = "0.1.0"

@@ -25,7 +25,7 @@ def main() -> int:
     def heard(pod: client.V1Pod) -> None:
         changes[0] += 1
         meter.heard()
-        if pod.metadata.name == "the-end":
+        if pod.metadata and pod.metadata.name == "the-end":
             ended.set()
 
     informer = SharedInformer(

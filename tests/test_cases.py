@@ -24,7 +24,8 @@ SEEDS = range(3)
 
 
 def read(path: Path) -> dict[str, Any]:
-    return yaml.safe_load(path.read_text())
+    data: dict[str, Any] = yaml.safe_load(path.read_text())
+    return data
 
 
 def as_case(data: dict[str, Any], path: Path, number: int = 0) -> Case:

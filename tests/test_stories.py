@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.commands.why import Question, answer
-from agent.jsonform import as_json
+from agent.report.jsonform import as_json
 from bench.diagnosis.cases import Case, discover
 
 STORIES = Path(__file__).parent / "stories"
@@ -17,11 +17,13 @@ TOLD = sorted(path.name for path in STORIES.iterdir() if (path / "truth.json").i
 
 
 def told(bundle: Path) -> dict[str, Any]:
-    return json.loads(as_json(answer(Question(bundle=bundle))))
+    document: dict[str, Any] = json.loads(as_json(answer(Question(bundle=bundle))))
+    return document
 
 
 def truth_of(name: str) -> dict[str, Any]:
-    return json.loads((STORIES / name / "truth.json").read_text())
+    truth: dict[str, Any] = json.loads((STORIES / name / "truth.json").read_text())
+    return truth
 
 
 @pytest.mark.parametrize("name", TOLD)

@@ -1,1 +1,1 @@
-"""The Kubernetes API as this node needs it: two watches and a few Events, on the standard library."""
+"""The Kubernetes API as this node needs it: two watches, a few Events, no client library."""

@@ -1,0 +1,1 @@
+"""How it is deployed: manifests as Python, rendered, checked and handed to kubectl."""

@@ -1,0 +1,1 @@
+"""The manifests: how values become objects, and what those objects may do."""

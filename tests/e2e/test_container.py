@@ -1,0 +1,150 @@
+"""The image in a real node: started as the pod is, against that node's journal and its docker.
+
+Needs root and what `tests/lab` needs, and the image: ``KNOCKON_IMAGE_ARCHIVE`` names a file made
+by ``docker save`` (or ``buildah push … docker-archive:FILE``) of the agent's image.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemonset.manifest import agent_pod, one
+from tests.lab.box import Box
+from tests.lab.image import LabUnavailable
+from tests.lab.record import _start_monitor, _start_pods
+from tests.lab.scenarios import SCENARIOS
+
+pytestmark = pytest.mark.e2e
+CACHE = Path(os.environ.get("KNOCKON_LAB_CACHE", "/var/cache/knockon-lab"))
+OFFLINE = "agent.config.kube.access=off"
+LONGEST_S = 90.0
+_ASK = (
+    "import sys, urllib.request as r;"
+    "print(r.urlopen('http://127.0.0.1:9479' + sys.argv[1], timeout=5).read().decode())"
+)
+
+
+@pytest.fixture
+def box() -> Iterator[Box]:
+    """A node with the image in its docker, and the manifest's configuration on its disk."""
+    archive = os.environ.get("KNOCKON_IMAGE_ARCHIVE", "")
+    if not Path(archive).is_file():
+        pytest.skip("KNOCKON_IMAGE_ARCHIVE names no image")
+    try:
+        made = Box(CACHE)
+    except LabUnavailable as missing:
+        pytest.skip(str(missing))
+    place = made._run.path / "upper" / "root" / "e2e"
+    place.mkdir(parents=True)
+    shutil.copy(archive, place / "image.tar")
+    config = place / "config"
+    config.mkdir()
+    (config / "config.toml").write_text(one("ConfigMap", OFFLINE)["data"]["config.toml"], "utf-8")
+    with made:
+        yield made
+
+
+def options(*settings: str) -> list[str]:
+    """The pod's settings, as docker's options."""
+    pod = agent_pod(OFFLINE, *settings)
+    (inside,) = pod["containers"]
+    context, limits = inside["securityContext"], inside["resources"]["limits"]
+    paths = {one["name"]: one["hostPath"]["path"] for one in pod["volumes"] if "hostPath" in one}
+    paths["config"] = "/root/e2e/config"
+    assert context["readOnlyRootFilesystem"]
+    assert not context["allowPrivilegeEscalation"]
+    chosen = ["--read-only", "--security-opt=no-new-privileges", "--network=none"]
+    chosen += [f"--cap-drop={name}" for name in context["capabilities"]["drop"]]
+    chosen += [f"--user={context['runAsUser']}:{context['runAsGroup']}", "--env=NODE_NAME=lab-node"]
+    chosen += [f"--memory={limits['memory'].removesuffix('i').lower()}"]
+    for mount in inside["volumeMounts"]:
+        way = ":ro" if mount["readOnly"] else ""
+        chosen.append(f"--volume={paths[mount['name']]}:{mount['mountPath']}{way}")
+    return chosen
+
+
+def start(box: Box, *settings: str) -> float:
+    """Run the agent as the DaemonSet would; the kubelet's part is `--restart`. Seconds to ready."""
+    (inside,) = agent_pod(OFFLINE)["containers"]
+    words = [
+        "docker",
+        "run",
+        "-d",
+        "--name",
+        "agent",
+        "--restart=always",
+        *options(*settings),
+        "knockon:e2e",
+    ]
+    began_s = time.monotonic()
+    done = box.enter([*words, *inside["args"]], 60)
+    assert done.returncode == 0, done.stderr
+    until(lambda: asked(box, "/readyz") is not None, "the agent is ready", box)
+    return time.monotonic() - began_s
+
+
+def asked(box: Box, path: str) -> str | None:
+    """What the agent answers, asked from inside its own container."""
+    done = box.enter(["docker", "exec", "agent", "/opt/knockon/bin/python", "-c", _ASK, path], 20)
+    return done.stdout if done.returncode == 0 else None
+
+
+def until(holds: Callable[[], bool], what: str, box: Box) -> None:
+    deadline_s = time.monotonic() + LONGEST_S
+    while not holds():
+        assert time.monotonic() < deadline_s, (
+            f"{what}: {box.sh('docker logs agent').stderr[-3000:]}"
+        )
+        time.sleep(1)
+
+
+def incidents(box: Box) -> list[dict[str, Any]]:
+    found = asked(box, "/incidents")
+    return list(json.loads(found)["incidents"]) if found else []
+
+
+def test_the_pod_starts_without_a_privilege_and_tells_the_incident(box: Box) -> None:
+    scenario = SCENARIOS["founding-incident"]
+    assert box.sh("docker load -q -i /root/e2e/image.tar", 120).returncode == 0
+    _start_pods(box)
+    ready_s = start(box)
+    status = box.check("docker exec agent cat /proc/1/status")
+    assert "CapEff:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+    assert asked(box, "/healthz") is not None
+    assert scenario.monitor
+    _start_monitor(box, scenario.monitor, print)
+    time.sleep(5)
+    scenario.act(box, print)
+    until(lambda: bool(incidents(box)), "an incident is told", box)
+    (told,) = incidents(box)
+    whole = json.loads(asked(box, f"/incidents/{told['id']}") or "{}")["incidents"][0]
+    assert (whole["killer"]["kind"], whole["cause"]) == (scenario.killer, scenario.cause)
+    assert ready_s < 30.0
+    # The runtime that was killed is the agent's own: it died too, and read on where it had been.
+    assert "Going on behind an agent that stopped" in box.check("docker logs agent 2>&1")
+
+
+def test_nothing_of_the_node_can_be_written_but_the_ring(box: Box) -> None:
+    assert box.sh("docker load -q -i /root/e2e/image.tar", 120).returncode == 0
+    found = box.check("ls -d /sys/fs/cgroup/*/ 2>/dev/null || true").split()
+    hierarchies = [path.rstrip("/") for path in found if path.count("/") == 5]
+    old = not box.check("ls /sys/fs/cgroup/cgroup.controllers 2>/dev/null || true").strip()
+    names = ",".join(hierarchies)
+    start(box, *([f"host.cgroups={{{names}}}"] if old else []))
+    for path in ("/x", "/etc/machine-id", "/var/log/x", "/run/log/x", "/sys/fs/cgroup/x", "/tmp/x"):
+        assert box.sh(f"docker exec agent sh -c ': >> {path}'").returncode != 0, path
+    for each in hierarchies if old else ():
+        done = box.sh(f"docker exec agent sh -c ': >> {each}/cgroup.procs'")
+        assert "Read-only file system" in done.stderr, each
+    box.check("docker exec agent sh -c 'echo x > /run/knockon/e2e'")
+    assert box.check("cat /run/knockon/e2e") == "x\n"

@@ -1,7 +1,9 @@
 """Control groups of our own: named after the process that made them, and removed with it.
 
-The name carries the maker's pid and start time, so that a later run can tell a group in use from
-one that a crash left behind, also when the pid has been given to somebody else since.
+The name carries the maker's pid namespace, pid and start time, so that a later run can tell a group
+in use from one that a crash left behind, also when the pid has been given to somebody else since.
+What another pid namespace made is only ever removed when it is old and empty: its processes cannot
+be seen from here, and ``cgroup.procs`` shows each of them as 0.
 """
 
 from __future__ import annotations
@@ -15,14 +17,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PREFIX = "knockon-exec"
-_NAME = re.compile(rf"{PREFIX}-(?P<pid>\d+)-(?P<start>\d+)(?:-self)?\Z")
+_NAME = re.compile(rf"{PREFIX}-(?P<space>\d+)-(?P<pid>\d+)-(?P<start>\d+)(?:-self)?\Z")
 _KILL_TRIES = 100
 _KILL_GAP_S = 0.02
+_OLD_S = 600.0
 
 
 def name_for(proc: Path, pid: int) -> str:
     """Return the name of the groups that this process makes."""
-    return f"{PREFIX}-{pid}-{start_ticks(proc, pid) or 0}"
+    return f"{PREFIX}-{pid_space(proc)}-{pid}-{start_ticks(proc, pid) or 0}"
+
+
+def pid_space(proc: Path) -> int:
+    """Return the number of our own pid namespace; 0 where it cannot be told."""
+    try:
+        digits = (proc / "self" / "ns" / "pid").readlink().name.strip("pid:[]")
+    except OSError:
+        return 0
+    return int(digits) if digits.isdigit() else 0
 
 
 def start_ticks(proc: Path, pid: int) -> int | None:
@@ -54,9 +66,13 @@ def tried(path: Path, text: str) -> str:
 
 
 def pids_in(folder: Path) -> list[int]:
-    """Return the processes of a group; none when it has gone."""
+    """Return the processes of a group that can be seen from here; none when it has gone.
+
+    Never 0, which stands for a process of another pid namespace: killing 0 kills ourselves.
+    """
     try:
-        return [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+        pids = [int(line) for line in (folder / "cgroup.procs").read_text().split()]
+        return [pid for pid in pids if pid > 0]
     except (OSError, ValueError):
         return []
 
@@ -104,17 +120,39 @@ def sweep(parents: Iterable[Path], proc: Path) -> int:
         for folder in _left_behind(parent, proc):
             kill_all(folder)
             swept += remove(folder)
+        for folder in _old_strangers(parent, proc):
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # fails as long as anything is inside
+                swept += 1
     return swept
 
 
 def _left_behind(parent: Path, proc: Path) -> list[Path]:
+    """Return the groups whose maker, of our own pid namespace, has gone."""
+    space = pid_space(proc)
+    return [
+        folder
+        for folder, match in _ours(parent)
+        if int(match["space"]) == space
+        and start_ticks(proc, int(match["pid"])) != int(match["start"])
+    ]
+
+
+def _old_strangers(parent: Path, proc: Path) -> list[Path]:
+    """Return old groups of other pid namespaces; in use they are never empty for long."""
+    space, now_s = pid_space(proc), time.time()  # noqa: TID251 - files carry the wall's time
+    found: list[Path] = []
+    for folder, match in _ours(parent):
+        if int(match["space"]) != space:
+            with contextlib.suppress(OSError):
+                if now_s - folder.stat().st_ctime > _OLD_S:
+                    found.append(folder)
+    return found
+
+
+def _ours(parent: Path) -> list[tuple[Path, re.Match[str]]]:
     try:
         names = [entry.name for entry in os.scandir(parent) if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []
-    found: list[Path] = []
-    for name in names:
-        match = _NAME.match(name)
-        if match and start_ticks(proc, int(match["pid"])) != int(match["start"]):
-            found.append(parent / name)
-    return found
+    return [(parent / name, match) for name in names if (match := _NAME.match(name))]

@@ -21,10 +21,10 @@ from agent.errors import UserError
 from agent.printable import safe
 from agent.recorder.host import Host
 from backup import limits, priority
-from backup.announce import RENEW_EVERY_S, announced, announcement, renew
+from backup.announce import RENEW_EVERY_S, announced, announcement, renew, sweep
 from backup.devices import all_disks, number_of
 from backup.doctor import data_disks, freeze_lever, pressure_lever
-from backup.exec_governor import Noded, Wish, used_bytes
+from backup.exec_governor import Noded, OwnStalls, Wish, used_bytes
 from backup.freeze import LEAST_LONGEST_S, LONGEST_S, MOST_LONGEST_S, Duty, Slices
 from backup.keeper import CANNOT_RUN, NOT_FOUND, Start, let_go_of_streams
 from backup.kin import moved, state
@@ -122,17 +122,19 @@ def execute(job: Job, host: Host, pilot: Pilot | None = None) -> int:
         if ready is None:
             return _cannot(job.argv[0], errno.ECHILD)
         cage.refused(ready.not_entered)
-        governing = (pilot or (lambda seen: Noded(job.wish, seen, host)))(_meter(job, cage, tree))
+        choose = pilot or (lambda seen: Noded(job.wish, seen, host, _own_stalls(cage)))
+        governing = choose(_meter(job, cage, tree))
         if not job.quiet:
             _print(_opening(job, host, cage, ready, governing.take_notices()))
         governing.start()
         scope.callback(governing.stop)
+        steering = _steering(job, cage, tree, governing)
+        steering.tick(time.monotonic())  # the first byte is already under the limit
         answer = tree.go()
         if answer is None or answer.word is not Word.STARTED:
             return _cannot(job.argv[0], _errno_of(answer))
         let_go_of_streams()  # for good: this process has nothing to write there
         chores = scope.enter_context(_chores(job, host, governing))
-        steering = _steering(job, cage, tree, governing)
         ended = supervise(tree, ears, terminal, steering, chores)
     if not job.quiet:
         _print(_closing(ended, steering, governing))
@@ -144,6 +146,12 @@ def _steering(job: Job, cage: limits.Cage, tree: Tree, governing: Governing) -> 
     now_s = time.monotonic()
     duty = Duty(governing.allowed_bytes_per_s(), now_s, slices) if job.freeze else None
     return Steering(governing, Actuators(cage.throttle, duty), _meter(job, cage, tree))
+
+
+def _own_stalls(cage: limits.Cage) -> OwnStalls:
+    files = [folder / "io.pressure" for folder in cage.folders]
+    known = next((file for file in files if file.exists()), None)
+    return OwnStalls(known, capped=cage.throttle is not None)
 
 
 def _meter(job: Job, cage: limits.Cage, tree: Tree) -> Meter:
@@ -169,6 +177,7 @@ def _chores(job: Job, host: Host, governing: Governing) -> Iterator[Callable[[fl
     tool = Path(job.argv[0]).name
     said = announcement(number_of(job.wish.data), str(job.wish.data), tool, host)
     renewed_at_s = time.monotonic()
+    sweep(host, time.time())  # noqa: TID251 - files carry the wall's time
     with announced(said, host) as path:
 
         def chores(now_s: float) -> None:

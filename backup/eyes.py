@@ -14,6 +14,7 @@ from agent.recorder.host import Host
 from agent.recorder.probe import NoAnswer
 from backup import devices
 from backup.canary import Canary
+from backup.cpu_wait import excusing
 from backup.sensors import NodeSensors, Prober, PsiMeter
 
 _ANSWER_PATIENCE_S = 60.0
@@ -27,6 +28,8 @@ class Eyes:
 
     all: NodeSensors
     notes: tuple[str, ...]
+    asks: bool
+    """Whether a disk or a runtime is asked, so that its calm can be learnt."""
 
 
 def sensors(probe: str, data_directory: Path | None, host: Host) -> Eyes:
@@ -39,14 +42,14 @@ def sensors(probe: str, data_directory: Path | None, host: Host) -> Eyes:
         notes += [note] if note else []
     elif found := big_file(data_directory):
         canary = Canary(found)
-        probers.append(Prober("canary", canary))
+        probers.append(Prober("canary", excusing(canary)))
         notes += [canary.note] if canary.note else []
     else:
         notes.append(
             "no probe: only the node's pressure and our own progress are watched;"
             " --probe file:PATH on the database's disk, or docker:///var/run/docker.sock"
         )
-    return Eyes(NodeSensors(probers, PsiMeter(host)), tuple(notes))
+    return Eyes(NodeSensors(probers, PsiMeter(host)), tuple(notes), bool(probers))
 
 
 def named(probe: str) -> tuple[Prober, str]:
@@ -55,7 +58,7 @@ def named(probe: str) -> tuple[Prober, str]:
     path = Path("/" + rest.lstrip("/")) if rest.startswith("/") else Path(rest)
     if scheme == "file" and rest:
         canary = Canary(path)
-        return Prober("canary", canary), canary.note
+        return Prober("canary", excusing(canary)), canary.note
     if scheme == "docker" and rest:
         if not os.access(path, os.R_OK | os.W_OK):
             raise UserError(f"{path}: no such socket, or not ours to ask", "mount it into the pod")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +26,10 @@ from backup.sensors import PsiMeter
 from backup.settings import Miss, Settings
 
 _MOST_TOLD = 50
+_CALIBRATE_S = 1.5
+"""Some fifty answers from a disk that nobody backs up: with them the noise of calm is known."""
+
+_PAUSE_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +51,11 @@ class Governed(Protocol):
     def ready(self, found: Found) -> None:
         """Look at the node before the backup changes anything there."""
 
-    def begin(self, expected_bytes: int) -> None:
-        """Reading begins now; so much is to come."""
+    def begin(self, expected_bytes: int, waited_s: Callable[[], float]) -> None:
+        """Reading begins now; so much is to come, and so long the server has let us wait."""
+
+    def wal(self, kept_bytes: int, room_bytes: int | None) -> None:
+        """So much WAL the server keeps back for us, of so much that it may."""
 
     def pace(self, n_bytes: int) -> None:
         """Account for bytes just read, and block until the next may be read."""
@@ -80,10 +88,13 @@ class Fixed:
     def ready(self, found: Found) -> None:
         """Nothing to look at."""
 
-    def begin(self, expected_bytes: int) -> None:
+    def begin(self, expected_bytes: int, waited_s: Callable[[], float]) -> None:
         """The clock of the rate starts here."""
-        del expected_bytes
+        del expected_bytes, waited_s
         self._begun_s = time.monotonic()
+
+    def wal(self, kept_bytes: int, room_bytes: int | None) -> None:
+        """One rate knows no room."""
 
     def pace(self, n_bytes: int) -> None:
         """Keep to the rate."""
@@ -135,17 +146,24 @@ class Noded:
         self._notices.extend(sensors.notes)
         governor = Governor(
             sensors.all,
-            Law(self._settings.max_rate_bytes_per_s),
+            _law(self._settings, found),
             Guards(self._deadline()),
             say=lambda notice: self._notices.append(notice.says),
         )
         self._scope.callback(governor.stop)
         governor.start()
         self._governor = governor
+        if sensors.asks:
+            self._abort.sleep(_CALIBRATE_S)
 
-    def begin(self, expected_bytes: int) -> None:
-        """Say how much is to come."""
+    def begin(self, expected_bytes: int, waited_s: Callable[[], float]) -> None:
+        """Say how much is to come, and whose fault it is when nothing comes."""
         self._must().expect(expected_bytes)
+        self._must().listen(waited_s)
+
+    def wal(self, kept_bytes: int, room_bytes: int | None) -> None:
+        """Tell the guard of the room for WAL."""
+        self._must().wal(kept_bytes, room_bytes)
 
     def pace(self, n_bytes: int) -> None:
         """Block as long as the law says."""
@@ -204,6 +222,16 @@ class Noded:
             if sentence not in self._told and len(self._told) < _MOST_TOLD:
                 self._told.add(sentence)
                 self._notices.append(sentence)
+
+
+def _law(settings: Settings, found: Found) -> Law:
+    """Bound the law by the server's brake and by what the server's timeouts leave of a pause."""
+    limit_s = found.pause_limit_s
+    return Law(
+        settings.max_rate_bytes_per_s,
+        longest_pause_s=math.inf if limit_s is None else _PAUSE_SHARE * limit_s,
+        elsewhere=not found.same_node,
+    )
 
 
 def govern(settings: Settings, abort: Abort) -> Governed:

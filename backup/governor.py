@@ -86,6 +86,8 @@ class Governor:
         self._done_bytes = self._counted_bytes = 0
         self._total_bytes: int | None = None
         self._wal: tuple[int, int | None] = (0, None)
+        self._waited: Callable[[], float] | None = None
+        self._counted_waited_s = 0.0
         self._flowing = self._stopped = False
         self._quiet_since_s: float | None = now_s
         self._throttled_s: defaultdict[str, float] = defaultdict(float)
@@ -119,6 +121,11 @@ class Governor:
     def wal(self, kept_bytes: int, room_bytes: int | None) -> None:
         """Say how much WAL the backup keeps back, and how much room it has."""
         self._wal = (kept_bytes, room_bytes)
+
+    def listen(self, waited_s: Callable[[], float]) -> None:
+        """Say who tells for how long the reader has waited for the server so far."""
+        with self._changed:
+            self._waited, self._counted_waited_s = waited_s, waited_s()
 
     def pace(self, n_bytes: int) -> None:
         """Account for bytes just read, and block until the law allows more."""
@@ -201,7 +208,8 @@ class Governor:
         moved = self._done_bytes - self._counted_bytes
         self._counted_bytes, self._ticked_s = self._done_bytes, now_s
         law = replace(self._law, floor_bytes_per_s=self._outlook.floor_bytes_per_s)
-        self._state = step(self._state, seen.reading(now_s, moved / passed_s), law)
+        reading = replace(seen.reading(now_s, moved / passed_s), wanting=self._wanting(passed_s))
+        self._state = step(self._state, reading, law)
         if self._state.harmed:
             self._harm_s += passed_s
         allowed = self._state.allowed_bytes_per_s
@@ -210,6 +218,13 @@ class Governor:
             self._quiet_since_s = None
         elif self._quiet_since_s is None:
             self._quiet_since_s = now_s
+
+    def _wanting(self, passed_s: float) -> float:
+        """Return the share of the time in which the server kept the reader waiting."""
+        if self._waited is None:
+            return 1.0
+        before_s, self._counted_waited_s = self._counted_waited_s, self._waited()
+        return min(max((self._counted_waited_s - before_s) / passed_s, 0.0), 1.0)
 
     def _guard(self, now_s: float) -> None:
         self._guarded_s = now_s

@@ -3,6 +3,9 @@
 On a slow climb the knee is what was allowed a reaction time ago, which is exact. Where far less was
 achieved than allowed, the disk has changed, and what was achieved must do, though it comes in
 lumps: such a knee is not sure, and is approached from well below.
+
+Signs too weak to tell a full disk from a busy processor are yielded to, but move no knee: runs on
+loaded nodes once ratcheted themselves down to a hundredth of what the disk would have given.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ REACTION_S = 0.3
 CUT_LEAST, CUT_MOST = 0.05, 0.5
 SLACK, SLACK_HARMED, LUMPY, STARTED, AGAIN = 0.98, 0.95, 0.9, 0.85, 0.7
 DRAIN_OVER, DRAIN_LEAST, DRAIN_MOST = 2.0, 0.1, 0.5
+HESITATE, HESITATE_DRAIN, BELIEVED, DOUBTS_S = 0.85, 0.2, 3, 3.0
 SAME_KNEE = 0.12
 KNEE_LIFE_S = 120.0
 
@@ -29,12 +33,16 @@ UNSURE_CREEP_PER_S = 0.02
 CREEP_PER_S = 0.005
 ESCAPE_PER_S = 1.0
 FASTEST_PER_S = 0.2
-BLIND_PER_S = 0.07
+BLIND_PER_S = 0.25
 
 
 def cut(state: State, over: float) -> State:
     """Go below the knee just found, and further below for a moment."""
-    again = state.at_s - state.cut_at_s < 2 * REACTION_S
+    doubts = state.doubts + 1 if state.at_s - state.cut_at_s < DOUBTS_S else 1
+    state = replace(state, doubts=doubts)
+    if state.doubtful and doubts < BELIEVED:
+        return _hesitate(state)
+    again = state.at_s - state.cut_at_s < 2 * REACTION_S and not state.hesitating
     knee = _found(state, again=again)
     depth = CUT_LEAST * (1 + math.log2(over))
     if not knee.found:
@@ -45,9 +53,25 @@ def cut(state: State, over: float) -> State:
         rate_bytes_per_s=knee.bytes_per_s * (1 - depth),
         reason="yielding to the disk's other users",
         starting=False,
+        hesitating=False,
         knee=knee,
         cut_at_s=state.at_s,
         drain_share=_drain_share(over) if knee.found else DRAIN_LEAST,
+        owed_bytes=0.0,
+        curious=True,
+    )
+
+
+def _hesitate(state: State) -> State:
+    """Yield at once, but do not take it for the knee: a busy processor may have made the delay."""
+    return replace(
+        state,
+        rate_bytes_per_s=state.rate_bytes_per_s * HESITATE,
+        reason="yielding, and not sure to whom",
+        starting=False,
+        hesitating=True,
+        cut_at_s=state.at_s,
+        drain_share=HESITATE_DRAIN,
         owed_bytes=0.0,
         curious=True,
     )

@@ -10,6 +10,11 @@ Additive climb and multiplicative cut, with four additions that the plant showed
 - *own progress*: bytes allowed and not delivered are owed, and a debt that grows is the knee, seen
   without asking the disk anything (MS Manners, SOSP '99).
 
+Our own slowness is no evidence. A debt counts only while the reader waits for the server, and on
+the server's own node only beside pressure (a late probe where no pressure is known): a processor
+that we wait for delays probe and reader alike. One late probe counts beside pressure, or when most
+of the latest are late. What is still weak is yielded to and not remembered, until it repeats.
+
 There is no knob but the ceiling and the floor that a deadline asks for.
 """
 
@@ -41,7 +46,10 @@ OWED_S = 0.01
 OWED_BYTES = 130_000  # reads come in lumps
 LOSS_ALLOWED = 0.01
 SMOOTH_S = 0.15
-STILL = 0.3
+PEAK_S = 2.0
+LATE_S = 2.5 * INTERVAL_S
+DOUBTFUL_SHARE, DOUBTFUL_OVER = 0.4, 4.0
+CORROBORATED_SHARE, CORROBORATED_OVER = 0.2, 0.5
 SLOWDOWN_EVERY_S = 60.0
 HOLD_LEAST_S, HOLD_MOST_S = 1.0, 60.0
 _PAUSED = "paused: the probe was close to a kill"
@@ -62,16 +70,20 @@ def step(state: State, reading: Reading, law: Law) -> State:
         return state
     was_paused = state.paused
     seen = replace(_observe(state, reading, passed_s), floor_bytes_per_s=law.floor_bytes_per_s)
-    if _reader_stands_still(seen, reading):
-        seen = replace(seen, owed_bytes=0.0)
     if seen.paused:
         return replace(seen, reason=_PAUSED)
     if was_paused:
         return _resume(seen, law)
-    over = _over(seen, reading)
-    harmed = _probe_over(reading) > 1
-    seen = replace(seen, harmed=harmed, curious=over > 0.5 or _psi_over(reading) > 1)
-    if over > 1 and seen.at_s - seen.cut_at_s >= REACTION_S:
+    over = _over(seen, reading, law)
+    late = _probe_over(reading) > 1
+    seen = replace(
+        seen,
+        harmed=late and over > 1,
+        doubtful=_doubtful(reading, law),
+        curious=late or over > 0.5 or _psi_over(reading) > 1,
+    )
+    surer = seen.hesitating and not seen.doubtful
+    if over > 1 and (surer or seen.at_s - seen.cut_at_s >= REACTION_S):
         seen = replace(seen, slowdown_at_s=_next_slowdown_s(seen))
         return _bounded(cut(seen, over), reading, law)
     if seen.draining:
@@ -95,23 +107,44 @@ def _psi_over(reading: Reading) -> float:
     return (reading.psi_stalled_share or 0.0) / PSI_SHARE
 
 
-def _over(state: State, reading: Reading) -> float:
+def _over(state: State, reading: Reading, law: Law) -> float:
     """Return how far the worst signal is over its limit (1: at it).
 
     Pressure counts the backup's own waits too: where a probe can be asked, pressure only makes it
     be asked at once; where none can, pressure must do.
     """
     owed = state.owed_bytes / (OWED_BYTES + OWED_S * state.rate_bytes_per_s)
-    asked = _psi_over(reading) if reading.queue_s is None else _probe_over(reading)
-    return max(owed, asked)
+    if not (law.elsewhere or _corroborated(reading)):
+        owed = min(owed, 1.0)
+    return max(owed, _asked_over(reading))
 
 
-def _reader_stands_still(state: State, reading: Reading) -> bool:
-    """Nothing comes, and no sensor sees anyone wait: an upload holds the reader, not the disk."""
-    if reading.queue_s is None and reading.psi_stalled_share is None:
+def _asked_over(reading: Reading) -> float:
+    if reading.queue_s is None:
+        return _psi_over(reading)
+    over = _probe_over(reading)
+    if reading.usual_queue_s is None or (reading.psi_stalled_share or 0.0) > CORROBORATED_SHARE:
+        return over
+    return max(min(over, 1.0), reading.usual_queue_s / queue_limit_s(reading))
+
+
+def _doubtful(reading: Reading, law: Law) -> bool:
+    """A full disk shows as pressure in most of the time, or as probes that are late by far."""
+    if law.elsewhere or (reading.psi_stalled_share is None and reading.queue_s is None):
         return False
-    waits = _probe_over(reading) > 0.5 or _psi_over(reading) > 0.5
-    return not waits and reading.achieved_bytes_per_s < STILL * state.rate_bytes_per_s
+    queue_s = reading.queue_s if reading.usual_queue_s is None else reading.usual_queue_s
+    over = (queue_s or 0.0) / queue_limit_s(reading)
+    return (reading.psi_stalled_share or 0.0) < DOUBTFUL_SHARE and over < DOUBTFUL_OVER
+
+
+def _corroborated(reading: Reading) -> bool:
+    """Say whether anything but our own progress hints at a busy disk; what cannot look may.
+
+    A processor that we wait for delays probe and reader alike: pressure is the better witness.
+    """
+    if reading.psi_stalled_share is not None:
+        return reading.psi_stalled_share > CORROBORATED_SHARE
+    return reading.queue_s is None or _probe_over(reading) > CORROBORATED_OVER
 
 
 def _observe(state: State, reading: Reading, passed_s: float) -> State:
@@ -120,12 +153,19 @@ def _observe(state: State, reading: Reading, passed_s: float) -> State:
         return replace(state, at_s=reading.now_s)
     rate = state.rate_bytes_per_s
     owed = (1 - LOSS_ALLOWED) * rate - reading.achieved_bytes_per_s
+    owed = min(owed, rate * reading.wanting)
+    if passed_s > LATE_S:
+        owed = min(owed, 0.0)  # we were late ourselves: so may the reader have been
+    achieved = _towards(
+        state.achieved_bytes_per_s, reading.achieved_bytes_per_s, passed_s / SMOOTH_S
+    )
+    peaked = achieved >= state.peak_bytes_per_s or reading.now_s - state.peak_at_s > PEAK_S
     return replace(
         state,
         at_s=reading.now_s,
-        achieved_bytes_per_s=_towards(
-            state.achieved_bytes_per_s, reading.achieved_bytes_per_s, passed_s / SMOOTH_S
-        ),
+        achieved_bytes_per_s=achieved,
+        peak_bytes_per_s=achieved if peaked else state.peak_bytes_per_s,
+        peak_at_s=reading.now_s if peaked else state.peak_at_s,
         last_bytes_per_s=reading.achieved_bytes_per_s,
         recent_bytes_per_s=(reading.achieved_bytes_per_s + state.last_bytes_per_s) / 2,
         lagged_bytes_per_s=_towards(state.lagged_bytes_per_s, rate, passed_s / REACTION_S),
@@ -151,6 +191,7 @@ def _pause(state: State, reading: Reading, law: Law) -> State:
     now_s = max(reading.now_s, state.at_s)
     again = now_s - state.paused_until_s < HOLD_MOST_S
     hold_s = min(HOLD_MOST_S, 2 * state.hold_s) if again else HOLD_LEAST_S
+    hold_s = min(hold_s, law.longest_pause_s)
     return replace(
         state,
         at_s=now_s,
@@ -159,6 +200,7 @@ def _pause(state: State, reading: Reading, law: Law) -> State:
         knee=None,
         owed_bytes=0.0,
         achieved_bytes_per_s=0.0,
+        peak_bytes_per_s=0.0,
         paused_until_s=now_s + hold_s,
         hold_s=hold_s,
         harmed=True,
@@ -175,7 +217,7 @@ def _resume(state: State, law: Law) -> State:
 def _bounded(state: State, reading: Reading, law: Law) -> State:
     """Keep the rate between floor and ceiling, and near what was achieved."""
     least = law.least_bytes_per_s
-    achieved = max(state.achieved_bytes_per_s, reading.achieved_bytes_per_s)
+    achieved = max(state.peak_bytes_per_s, reading.achieved_bytes_per_s)
     wound = WINDUP * max(achieved, START_BYTES_PER_S)
     rate = max(min(state.rate_bytes_per_s, wound, law.ceiling_bytes_per_s), least)
     held_up = rate == law.floor_bytes_per_s > state.rate_bytes_per_s

@@ -145,6 +145,10 @@ def _build_v1(plan: _Plan) -> Cage:
     folder = plan.made.get("blkio")
     throttle = cgroup_v1.BlkioThrottle(folder, plan.numbers) if folder else None
     plan.failed |= cgroup_v1.set_weights(plan.made)
+    if throttle is not None:
+        # Since 6.10 a disk counts nothing for v1 groups before the first rule is written to it.
+        refused = throttle.set_rate(float("inf"))
+        plan.failed |= {"blkio": refused} if refused else {}
     return Cage(
         throttle=throttle,
         freeze_file=_freeze_file(plan),

@@ -163,6 +163,20 @@ class LatencyBound:
 
 
 @dataclass(frozen=True, slots=True)
+class Own:
+    """What we cannot do ourselves, on a node whose processors are busy."""
+
+    bytes_per_s: float = math.inf
+    """As fast as the reader compresses and uploads."""
+    stall_s: float = 0.0
+    """For how long a part's upload holds the reader."""
+    stall_every_bytes: int = 8 << 20
+    late_share: float = 0.0
+    """Of the probes, that wait for a processor before the answer is seen, and for how long."""
+    late_s: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """What stands around the law: the way to the disk, and how well the sensors see."""
 
@@ -171,6 +185,7 @@ class Setting:
     probe_delay_s: float = 0.0
     noise: float = 0.45
     seed: int = 1
+    own: Own = Own()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Asked over the replication connection itself, so that no second right and no dat
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,6 +32,10 @@ class Found:
     """The server's tcp_user_timeout where we come over TCP: a longer pause is our end."""
     from_standby: bool
     notes: tuple[str, ...]
+    same_node: bool = True
+    """Whether what this node shows of its disks says something about the server's."""
+    wal_room_bytes: int | None = None
+    """How much WAL the server may keep back for us."""
 
 
 def inspect(session: Session, wal: WalMode) -> Found:
@@ -52,6 +57,8 @@ def inspect(session: Session, wal: WalMode) -> Found:
         pause_limit_s=limit_s,
         from_standby=session.in_recovery,
         notes=tuple(notes),
+        same_node=_same_node(session.host, show("data_directory") or ""),
+        wal_room_bytes=_wal_room_bytes(show),
     )
 
 
@@ -109,6 +116,25 @@ def _wal_level(show: Callable[[str], str | None]) -> None:
 def _pause_limit_s(session: Session) -> float | None:
     limit_s = duration_s(session.show("tcp_user_timeout") or "0")
     return limit_s if limit_s and not session.host.startswith("/") else None
+
+
+def _same_node(host: str, data_directory: str) -> bool:
+    """A socket, loopback or a visible data directory is near; an address may be anywhere."""
+    near = host.startswith(("/", "@", "127.")) or host in ("", "::1", "localhost")
+    return near or (bool(data_directory) and os.path.isdir(f"{data_directory}/base"))  # noqa: PTH112
+
+
+def _wal_room_bytes(show: Callable[[str], str | None]) -> int | None:
+    """Return what a slot may hold back, else the room on the volume where it can be seen."""
+    limit = show("max_slot_wal_keep_size") or "-1"
+    if limit not in ("-1", "0"):
+        return size_bytes(limit)
+    folder = show("data_directory")
+    try:
+        stat = os.statvfs(f"{folder}/pg_wal") if folder else None
+    except OSError:
+        return None
+    return stat.f_bavail * stat.f_frsize if stat else None
 
 
 def _wal(show: Callable[[str], str | None], wal: WalMode) -> list[str]:

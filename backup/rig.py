@@ -96,8 +96,14 @@ class _Prober:
     def ask(self, now_s: float, disk: Disk) -> None:
         self.asked_s = now_s
         own_s = lognormal(self.random, PROBE_S, self.setting.noise)
+        busy = self.setting.own
+        if busy.late_share and self.random.random() < busy.late_share:
+            own_s += self.random.expovariate(1 / busy.late_s)
         self.done_s = disk.serve(now_s, PAGE_BYTES // 2) + own_s + self.setting.probe_delay_s
         self.next_s = math.inf
+
+    def age_s(self, now_s: float) -> float:
+        return max(0.0, now_s - self.asked_s) if self.done_s > now_s else 0.0
 
     def look(self, now_s: float, *, quiet: bool, eager: bool) -> float:
         """Return the delay as known now; an answer that has come plans the next question."""
@@ -127,6 +133,8 @@ class Rig:
         self._ready: deque[float] = deque()  # when each chunk in the buffer came
         self._pending_s = math.inf  # when the server's read will be done
         self._take_s = math.inf
+        self._busy_until_s = self._hungry_s = -math.inf
+        self._waited_s = 0.0
         self._taken = self._read_bytes = 0
         self._waited: list[Waited] = []
         self._rates: list[tuple[float, float, float]] = []
@@ -178,9 +186,22 @@ class Rig:
             return
         achieved = self._taken / INTERVAL_S
         self._taken = 0
+        wanting = self._wanting(now_s)
         calm = self._probe.calm
+        usual_s = calm.usual_s(now_s, self._probe.age_s(now_s)) if delay_s else 0.0
+        usual_s = max(0.0, usual_s - calm.base_s)
         queue_s = max(0.0, delay_s - calm.base_s)
-        reading = Reading(now_s, queue_s, calm.base_s, share, achieved, delay_s > 2.0, calm.noise_s)
+        reading = Reading(
+            now_s,
+            queue_s,
+            calm.base_s,
+            share,
+            achieved,
+            delay_s > 2.0,
+            calm.noise_s,
+            usual_s,
+            wanting,
+        )
         rate = self._arm.rate(reading)
         if not self._rates:
             self._pacer = Pacer(rate, now_s)
@@ -205,12 +226,34 @@ class Rig:
         self._taken += CHUNK_BYTES
         self._read_bytes += CHUNK_BYTES
         self._pacer.grant(CHUNK_BYTES, now_s)
+        self._busy_until_s = now_s + self._own_s()
         self._issue(now_s)
         self._plan(now_s)
 
+    def _own_s(self) -> float:
+        """Return for how long the reader is busy with the chunk that it took."""
+        own = self._setting.own
+        stalls = self._read_bytes % own.stall_every_bytes < CHUNK_BYTES
+        return CHUNK_BYTES / own.bytes_per_s + stalls * own.stall_s
+
     def _plan(self, now_s: float) -> None:
         """The next chunk is taken when the pacer allows, if one is there by then."""
-        self._take_s = now_s + self._pacer.wait_s(now_s) if self._ready else math.inf
+        free_s = max(now_s + self._pacer.wait_s(now_s), self._busy_until_s)
+        if self._ready:
+            self._waited_s += max(0.0, now_s - self._hungry_s) if self._hungry_s > 0 else 0.0
+            self._hungry_s = -math.inf
+            self._take_s = free_s
+        else:
+            self._take_s = math.inf
+            self._hungry_s = free_s if self._hungry_s == -math.inf else self._hungry_s
+
+    def _wanting(self, now_s: float) -> float:
+        """Return the share of the last interval in which the reader waited for a chunk."""
+        if self._hungry_s > 0 and now_s > self._hungry_s:
+            self._waited_s += now_s - self._hungry_s
+            self._hungry_s = now_s
+        waited_s, self._waited_s = self._waited_s, 0.0
+        return min(1.0, waited_s / INTERVAL_S)
 
 
 def harm_limit_s(reading: Reading) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from agent.errors import NoData
@@ -52,6 +52,7 @@ class Sensed:
     noise_s: float
     psi_stalled_share: float | None
     killer_grade: bool = False
+    usual_queue_s: float | None = None
     blind: tuple[str, ...] = ()
 
     def reading(self, now_s: float, achieved_bytes_per_s: float) -> Reading:
@@ -64,11 +65,15 @@ class Sensed:
             achieved_bytes_per_s,
             self.killer_grade,
             self.noise_s,
+            self.usual_queue_s,
         )
 
 
 class Prober:
-    """Asks one question again and again in a thread of its own, and times the answers."""
+    """Asks one question again and again in a thread of its own, and times the answers.
+
+    A question that returns a number knows for how long no disk made it wait: see `cpu_wait`.
+    """
 
     def __init__(
         self,
@@ -106,11 +111,12 @@ class Prober:
 
     def ask_once(self) -> None:
         """Ask now, and keep the answer for the next look."""
-        began_s = self._now()
+        began_s, excused_s = self._now(), 0.0
         with self._changed:
             self._asked_s = began_s
         try:
-            self._ask()
+            said = self._ask()
+            excused_s = said if isinstance(said, float) else 0.0
             broken = ""
         except (OSError, NoData, NoAnswer) as error:
             broken = f"{self.name}: {error}"
@@ -121,7 +127,7 @@ class Prober:
             self._asked_s = None
             self._broken = broken
             if not broken:
-                self._took_s = ended_s - began_s
+                self._took_s = max(0.0, ended_s - began_s - excused_s)
                 self._answered = True
                 self._answers.append((ended_s, self._took_s))
                 del self._answers[:-100]
@@ -144,7 +150,8 @@ class Prober:
         base_s = self.calm.base_s
         killer_grade = worst_s >= self._manner.killer_grade_s
         queue_s = max(0.0, worst_s - base_s)
-        return Sensed(queue_s, base_s, self.calm.noise_s, None, killer_grade)
+        usual_s = max(0.0, self.calm.usual_s(now_s, age_s) - base_s) if worst_s else 0.0
+        return Sensed(queue_s, base_s, self.calm.noise_s, None, killer_grade, usual_s)
 
     def gap_s(self) -> float:
         """Draw the pause before the next question."""
@@ -238,7 +245,7 @@ class NodeSensors:
             blind += (self._psi.blind,)
         worst = max(seen, key=_excess, default=Sensed(None, 0.0, 0.0, None))
         killer_grade = any(one.killer_grade for one in seen)
-        return Sensed(worst.queue_s, worst.base_s, worst.noise_s, share, killer_grade, blind)
+        return replace(worst, psi_stalled_share=share, killer_grade=killer_grade, blind=blind)
 
 
 def _excess(seen: Sensed) -> float:

@@ -19,7 +19,9 @@ from psycopg import pq
 from backup import refusals
 from backup.abort import Abort
 from backup.cancel import Cancel
-from backup.exits import Exit, Failure
+from backup.conninfo import conninfo
+from backup.cpu_wait import cpu_wait_s
+from backup.exits import Failure
 
 _TICK_S = 1.0
 _END_PATIENCE_S = 5.0
@@ -52,6 +54,8 @@ class Session:
         self._pg = pg
         self._abort = abort
         self._idle = True
+        self._waited_s = 0.0
+        self._waiting_since_s: float | None = None
         self._cancel = Cancel(pg)
         self.pid = pg.backend_pid
         self.server_version = pg.server_version
@@ -137,7 +141,22 @@ class Session:
                 yield raw
                 self._abort.check()
             else:
-                self.wait()
+                self._wait_for_data()
+
+    def waited_s(self) -> float:
+        """Return for how long a copy has waited for the server so far; from any thread."""
+        since_s = self._waiting_since_s
+        return self._waited_s + (time.monotonic() - since_s if since_s is not None else 0.0)
+
+    def _wait_for_data(self) -> None:
+        since_s = self._waiting_since_s = time.monotonic()
+        excused_s = cpu_wait_s()
+        try:
+            self.wait()
+        finally:
+            self._waiting_since_s = None
+            waited_s = time.monotonic() - since_s - (cpu_wait_s() - excused_s)
+            self._waited_s += max(0.0, waited_s)
 
     def begin_copy(self) -> None:
         """Expect that a copy begins, in either direction."""
@@ -241,29 +260,6 @@ def _await(pg: pq.abc.PGconn, abort: Abort) -> None:
             raise refusals.connecting(f"{_text(pg.error_message)} timeout expired")
     if pg.status != pq.ConnStatus.OK:
         raise refusals.connecting(_text(pg.error_message))
-
-
-def conninfo(dsn: str, session: dict[str, str]) -> bytes:
-    """Return the DSN with our settings; what the user wrote stays, but for `replication`."""
-    try:
-        given = {
-            option.keyword.decode(): option.val.decode()
-            for option in pq.Conninfo.parse(dsn.encode())
-            if option.val is not None
-        }
-    except PgError as error:
-        raise Failure(
-            f"the DSN cannot be read: {str(error).strip()}",
-            "host=… port=5432 user=… or postgresql://user@host:5432/",
-            Exit.USER_ERROR,
-        ) from None
-    merged = session | given
-    merged |= {key: session[key] for key in ("replication",) if key in session}
-    return " ".join(f"{key}={_quoted(value)}" for key, value in merged.items()).encode()
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _bound_receive_buffer(socket_fd: int) -> None:

@@ -22,6 +22,10 @@ class Law:
 
     ceiling_bytes_per_s: float
     floor_bytes_per_s: float = 0.0
+    longest_pause_s: float = math.inf
+    """What the server's timeouts leave of a pause."""
+    elsewhere: bool = False
+    """The server may stand on another node: of its disk only our own progress tells."""
 
     @property
     def least_bytes_per_s(self) -> float:
@@ -44,6 +48,13 @@ class Reading:
     killer_grade: bool = False
     noise_s: float = 0.0
     """How far above ``base_s`` calm answers lie."""
+    usual_queue_s: float | None = None
+    """The same of the median of the latest answers: one alone may have waited for a processor."""
+    wanting: float = 1.0
+    """Share of the time since the last reading in which the reader waited for the server.
+
+    The rest it was held by us, or busy: what it did not take then is nobody else's fault.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +78,9 @@ class State:
     cut_at_s: float = -math.inf
     achieved_bytes_per_s: float = 0.0
     last_bytes_per_s: float = 0.0
+    peak_bytes_per_s: float = 0.0
+    peak_at_s: float = -math.inf
+    """The most achieved of late: a moment without data says nothing about the disk."""
     recent_bytes_per_s: float = 0.0
     """Achieved in the last two intervals: one slice of a throttler."""
     lagged_bytes_per_s: float = 0.0
@@ -80,6 +94,12 @@ class State:
     """What the deadline demands now: no moment of standing aside goes below."""
     harmed: bool = False
     """The probe says that others wait now."""
+    doubtful: bool = False
+    """Neither pressure nor most of the probes are bad: it may be a processor that we wait for."""
+    hesitating: bool = False
+    """The last cut was made in doubt."""
+    doubts: int = 0
+    """How often that has been so in a row: what comes again and again is believed."""
     curious: bool = False
     """Something looks odd, or is being measured: probes should come faster."""
 

@@ -32,8 +32,11 @@ class Pacing(Protocol):
     def ready(self, found: Found) -> None:
         """Look at the node before the backup changes anything there."""
 
-    def begin(self, expected_bytes: int) -> None:
-        """Reading begins now; so much is to come."""
+    def begin(self, expected_bytes: int, waited_s: Callable[[], float]) -> None:
+        """Reading begins now; so much is to come, and so long the server has let us wait."""
+
+    def wal(self, kept_bytes: int, room_bytes: int | None) -> None:
+        """So much WAL the server keeps back for us, of so much that it may."""
 
     def pace(self, n_bytes: int) -> None:
         """Account for bytes just read, and block until the next may be read."""
@@ -64,7 +67,7 @@ def take(run: Run) -> Published:
         run.ledger.phase = Phase.CHECKPOINT
         wire = Wire(session)
         started = wire.start_backup(_order(run.settings))
-        _expect(run, started)
+        _expect(run, started, session)
         if wal is not None:
             wal.start(started.lsn, started.timeline)
         pump = Pump(run.place, run.ledger, run.pacing.pace)
@@ -111,18 +114,22 @@ def _wal_stream(run: Run, scope: contextlib.ExitStack, found: Found) -> WalStrea
             run.ledger.stored_bytes += archive.stored_bytes
         return archive
 
+    def behind(kept_bytes: int) -> None:
+        run.pacing.wal(kept_bytes, found.wal_room_bytes)
+
     stream = WalStream(session, run.abort, keep, found.segment_bytes)
+    stream.behind = behind
     scope.callback(stream.close)
     stream.reserve()
     return stream
 
 
-def _expect(run: Run, started: Started) -> None:
+def _expect(run: Run, started: Started, session: Session) -> None:
     run.ledger.expected_bytes = started.estimated_bytes
     warning = preflight.room(started.estimated_bytes, free_bytes(run.settings.to))
     if warning:
         run.say(warning)
-    run.pacing.begin(started.estimated_bytes)
+    run.pacing.begin(started.estimated_bytes, session.waited_s)
     run.ledger.phase = Phase.READING
 
 

@@ -111,6 +111,8 @@ class WalStream:
         self._abort = abort
         self._upload = keep
         self.kept: tuple[Archive, ...] = ()
+        self.behind: Callable[[int], None] = lambda _kept_bytes: None
+        """Is told how much WAL the server keeps back for us."""
         self._segment_bytes = segment_bytes
         self._until: int | None = None
         self._failure: Failure | None = None
@@ -182,10 +184,12 @@ class WalStream:
                 self._session.wait()
             elif message[:1] == b"w":
                 lsn = int.from_bytes(message[1:9], "big")
+                self.behind(max(0, int.from_bytes(message[9:17], "big") - cutter.begins))
                 for segment in cutter.feed(lsn, message[_DATA_HEAD_BYTES:]):
                     self._keep(segment.name, segment.data)
             elif message[:1] == b"k":
                 asked = message[17:18] == b"\1"
+                self.behind(max(0, int.from_bytes(message[1:9], "big") - cutter.begins))
             if asked or time.monotonic() - told_s >= _STATUS_EVERY_S:
                 self._tell(cutter)
                 told_s = time.monotonic()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.errors import UserError
 from bench import (
+    agent,
     governor_plant,
     journal_follow,
     journal_scan,
@@ -18,6 +19,7 @@ from bench import (
     report_speed,
     watch_client,
 )
+from bench.backup import __main__ as backup
 from bench.diagnosis import summary
 from bench.rows import Row, machine_line, rows_table
 
@@ -34,11 +36,13 @@ BENCHES = (
     Bench("journal_scan", journal_scan.bench),
     Bench("journal_follow", journal_follow.bench),
     Bench("recorder", recorder.bench),
+    Bench("agent", agent.bench),
     Bench("diagnosis", summary.bench),
     Bench("quiet", quiet.bench),
     Bench("report_speed", report_speed.bench),
     Bench("governor_plant", governor_plant.bench),
     Bench("watch_client", watch_client.bench),
+    Bench("backup", backup.bench),
 )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from agent.errors import UserError
 
 BYTES_PER_S, IOPS = 60_000_000, 1200
+READ_AHEAD_KB = 128  # the kernel's default; this may be a machine that sets another
 _WAYS = ("read", "write")
 # Its standard input ends when we do. $1 the group, $2 the device's number, $3 device, $4 place.
 _UNDERTAKER = """
@@ -76,6 +77,7 @@ def slow_disk(place: Path, size_bytes: int) -> Iterator[SlowDisk]:
         start_new_session=True,
     )
     try:
+        Path(f"/sys/block/{name}/queue/read_ahead_kb").write_text(str(READ_AHEAD_KB))
         _output(["mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0", device])
         _output(["mount", "-o", "noatime", device, str(place / "disk")])
         yield SlowDisk(group, number, name, place)

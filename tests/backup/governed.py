@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backup.cgroup_group import PREFIX
+from backup.cgroup_group import PREFIX, pid_space
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20.0
@@ -112,7 +112,7 @@ def groups_of(pid: int) -> list[Path]:
     return [
         Path(folder)
         for folder, _, _ in os.walk(top)
-        if Path(folder).name.startswith(f"{PREFIX}-{pid}-")
+        if Path(folder).name.startswith(f"{PREFIX}-{pid_space(Path('/proc'))}-{pid}-")
     ]
 
 

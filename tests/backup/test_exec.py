@@ -18,9 +18,11 @@ from backup.readers import Reader, reader_of
 from tests.backup.governed import (
     PATIENCE_S,
     ROOT,
+    alive,
     command,
     gone,
     keeper_of,
+    kill,
     pids_in,
     run,
     started,
@@ -231,7 +233,7 @@ def test_on_a_terminal_the_program_is_in_the_foreground_and_ctrl_c_ends_it() -> 
 
 
 def test_on_a_terminal_ctrl_z_stops_both_and_fg_continues() -> None:
-    line = command("sh", "-c", "echo up; sleep 0.2; read line < /dev/tty; echo got $line")
+    line = command("sh", "-c", "echo up; read line < /dev/tty; echo got $line")
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
@@ -267,6 +269,26 @@ def test_as_the_first_process_of_a_container_it_reaps_strangers() -> None:
     )
     done = run([*inside, *command("sh", "-c", script)])
     assert done.stdout.strip() == b"0", done
+
+
+def test_in_a_pid_namespace_of_its_own_it_leaves_others_alone(tmp_path: Path) -> None:
+    """A container that sees the node's control groups sees those of other runs as well."""
+    inside = ["unshare", "--pid", "--fork", "--mount-proc"]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no pid namespace can be made here")
+    file = tmp_path / "pids"
+    with started(command("sh", "-c", f"echo $$ > {file}; sleep 61")) as process:
+        (pid,) = pids_in(file, 1)
+        assert run([*inside, *command("true")]).returncode == 0
+        assert alive(pid)
+        assert process.poll() is None
+    with started([*inside, *command("sh", "-c", "echo up; sleep 61")]) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        assert run(command("true")).returncode == 0
+        assert process.poll() is None
+        kill(keeper_of(process.pid), signal.SIGTERM)  # the first process of the namespace
+        assert process.wait(PATIENCE_S) == 128 + signal.SIGTERM
 
 
 def test_the_reader_is_guessed_from_what_is_run() -> None:

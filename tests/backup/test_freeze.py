@@ -196,7 +196,7 @@ def test_a_streaming_client_is_braked_and_lives(small: Cluster, tmp_path: Path) 
     """All of it is stopped, the WAL receiver too, in slices far below wal_sender_timeout = 5 s."""
     target = tmp_path / "copy"
     client = [str(small.programs / "pg_basebackup"), "-d", small.tcp_dsn, "-D", str(target)]
-    line = at_rate(10e6, *client, "-X", "stream", "-c", "fast", slice_s=1.0)
+    line = at_rate(25e6, *client, "-X", "stream", "-c", "fast", slice_s=1.0)
     done = run(line)
     assert done.returncode == 0, done.stderr
     assert (target / "backup_manifest").exists()

@@ -146,6 +146,27 @@ def test_a_bug_in_the_thread_leaves_the_least_rate_and_says_why() -> None:
     assert sensors.stopped
 
 
+def test_a_reader_that_does_not_wait_owes_nothing() -> None:
+    busy = Sensed(0.0, 0.0002, 0.001, 0.3)
+    governor, ticking = made(FakeSensors(busy))
+    governor.listen(lambda: 0.0)
+    read(governor, ticking, 1.0)
+    for _ in range(20):  # a second in which an upload holds the reader
+        ticking.now_s += 0.05
+        governor.tick()
+    assert governor.snapshot().reason == "slow start"
+
+
+def test_wal_that_will_fill_its_room_is_announced() -> None:
+    said: list[Notice] = []
+    governor, ticking = made(FakeSensors(), Law(1e6), say=said.append)
+    governor.expect(10**12)
+    for second in range(120):
+        governor.wal(second * 10**7, 10**10)
+        read(governor, ticking, 1.0)
+    assert [notice.kind for notice in said] == ["wal"]
+
+
 def test_stopping_frees_a_blocked_reader() -> None:
     governor = Governor(FakeSensors(), Law(1e6))
     governor.start()

@@ -127,8 +127,9 @@ def test_odd_counters_are_passed_over(text: str) -> None:
 def test_stale_groups_are_swept_and_living_ones_are_not(tmp_path: Path) -> None:
     proc = Path("/proc")
     mine = tmp_path / cgroup_group.name_for(proc, os.getpid())
-    dead = tmp_path / "knockon-exec-999999999-1"
-    reused = tmp_path / f"knockon-exec-{os.getpid()}-1"
+    space = cgroup_group.pid_space(proc)
+    dead = tmp_path / f"knockon-exec-{space}-999999999-1"
+    reused = tmp_path / f"knockon-exec-{space}-{os.getpid()}-1"
     other = tmp_path / "kubepods"
     for folder in (mine, dead, reused, other):
         folder.mkdir()
@@ -137,6 +138,20 @@ def test_stale_groups_are_swept_and_living_ones_are_not(tmp_path: Path) -> None:
     assert other.exists()
     assert not dead.exists()
     assert not reused.exists()
+
+
+def test_groups_of_another_pid_namespace_are_left_alone(tmp_path: Path) -> None:
+    other = tmp_path / "knockon-exec-1-1-1"
+    other.mkdir()
+    assert cgroup_group.sweep([tmp_path], Path("/proc")) == 0
+    assert other.exists()
+
+
+def test_a_process_that_cannot_be_seen_from_here_is_never_killed(tmp_path: Path) -> None:
+    """The kernel shows it as 0, and kill(0) would end our own process group."""
+    (tmp_path / "cgroup.procs").write_text("0\n0\n")
+    assert cgroup_group.pids_in(tmp_path) == []
+    cgroup_group.kill_all(tmp_path)
 
 
 class Pilot:

@@ -13,6 +13,7 @@ import pytest
 from agent.errors import NoData, UserError
 from agent.recorder.host import Host
 from backup.canary import BLOCK_BYTES, Canary
+from backup.cpu_wait import excusing
 from backup.sensors import Manner, NodeSensors, Prober, PsiMeter, Sensed
 
 
@@ -102,6 +103,30 @@ def test_gaps_are_exponential_shorter_when_eager_and_longer_for_a_slow_disk() ->
     probe.ask_once()
     probe.look(0.0, quiet=False, eager=False)
     assert sum(probe.gap_s() for _ in range(4000)) / 4000 == pytest.approx(0.5, rel=0.1)
+
+
+def test_what_a_processor_made_us_wait_is_not_the_disk_s() -> None:
+    answers = Answers(0.0, 0.03)
+
+    def asked() -> float:
+        answers()
+        return 0.028 if answers.now_s else 0.0
+
+    probe = Prober("disk", asked, now=answers.now, random=Random(1))
+    probe.ask_once()
+    probe.ask_once()
+    assert probe.look(answers.now_s, quiet=True, eager=False).queue_s == pytest.approx(0.002)
+    assert excusing(lambda: None)() >= 0.0
+
+
+def test_one_late_answer_of_five_is_not_the_usual_one() -> None:
+    answers = Answers(0.001, 0.001, 0.03, 0.001, 0.001)
+    probe = prober(answers)
+    for _ in range(5):
+        probe.ask_once()
+    seen = probe.look(answers.now_s, quiet=False, eager=False)
+    assert seen.queue_s == pytest.approx(0.029)
+    assert seen.usual_queue_s == pytest.approx(0.0)
 
 
 def test_the_worse_of_two_probers_is_believed_and_a_blind_one_is_named() -> None:

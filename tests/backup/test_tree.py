@@ -7,11 +7,13 @@ import random
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from backup import kin
+from agent.recorder.host import Host
+from backup import announce, kin
 from backup.cgroup_group import start_ticks
 from backup.supervise import LOST, exit_status
 from tests.backup.governed import (
@@ -28,6 +30,13 @@ from tests.backup.governed import (
     started,
     until,
 )
+
+
+@pytest.fixture(autouse=True)
+def _no_stale_announcements() -> Iterator[None]:
+    """What a killed run has announced stays until somebody sweeps."""
+    yield
+    announce.sweep(Host(), time.time())
 
 
 def family(file: Path, count: int = 4) -> str:

@@ -58,7 +58,7 @@ class _Followed:
 class Live:
     """A bounded window of Facts, and what was already told about them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all by name, each with a default
         self,
         *,
         window_s: float = WINDOW_S,

@@ -17,6 +17,7 @@ from agent.recorder.ring_read import load_ring
 from agent.sources.bundle_files import Files, Member, files_of
 from agent.sources.bundle_logs import Span, read_log, widest
 from agent.sources.bundle_node import agree, node_name
+from agent.sources.fact_rows import stated_facts
 from agent.sources.file_kinds import FileKind, is_log_name, kind_of_file
 from agent.sources.journal_fields import Interesting
 from agent.sources.kubectl import (
@@ -237,7 +238,7 @@ class _Parts:
             for node, where in self._nodes
             if not known or text(node, "metadata", "name") == bundle.node
             for fact in node_facts(node, where)
-        )
+        ) + tuple(stated_facts(bundle.meta))
         on_nodes = {pod.node for pod in bundle.pods}
         bundle.pod_facts = tuple(
             fact

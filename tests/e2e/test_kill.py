@@ -1,4 +1,4 @@
-"""The agent is killed -9 at random moments of a storm of incidents: none is lost, none told twice."""
+"""Killed -9 at random moments of a storm of incidents: none is lost, none is told twice."""
 
 from __future__ import annotations
 

@@ -1,0 +1,185 @@
+"""Each open incident's way from the first kill line to everybody who must hear of it.
+
+It is diagnosed when it opens and whenever more is known. A victim is told once the cause is clear
+and the facts had a moment to come in; node and offender when it is known how many were hurt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from agent.daemon.config import IncidentSettings
+from agent.daemon.minutes import Minutes
+from agent.diagnosis.diagnose import diagnose
+from agent.diagnosis.unfolding import Stage, Told
+from agent.kube.announce import Announcement, announcements
+from agent.model import Cause, Diagnosis, Incident, Pod
+from agent.report.jsonform import document
+from agent.report.view import Origin, report
+from agent.times import rfc3339
+from agent.words import counted
+
+NODE_TOLD_AFTER_S = 60.0
+_LOOK_AGAIN_S, _LOOK_AGAIN_LATER_S = 1.0, 5.0
+_YOUNG_S = 15.0
+_TO_VICTIMS = "RestartExplained"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Both times of a cycle: the wall's for the record, a steady one for durations."""
+
+    now_s: float
+    steady_s: float
+
+
+@dataclass(slots=True)
+class Affair:
+    """One incident, and what was done about it."""
+
+    incident: Incident
+    opened_steady_s: float
+    diagnosis: Diagnosis | None = None
+    looked_steady_s: float = float("-inf")
+    looked_at: tuple[int, float | None] = (0, None)
+    settled: bool = False
+    told: set[str] = field(default_factory=set)  # names of Events
+
+    @property
+    def size(self) -> tuple[int, float | None]:
+        """What changes when something is added to the incident."""
+        return len(self.incident.facts), self.incident.closed_at_s
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one cycle brought: to be said, to be stored, to be announced."""
+
+    sentences: tuple[str, ...] = ()
+    documents: tuple[tuple[str, Mapping[str, object]], ...] = ()
+    offers: tuple[Announcement, ...] = ()
+
+
+@dataclass(slots=True)
+class Affairs:
+    """All incidents that are open."""
+
+    settings: IncidentSettings
+    minutes: Callable[[Incident], Minutes]
+    pods: Callable[[], Sequence[Pod]]
+    open: dict[str, Affair] = field(default_factory=dict)
+
+    def resume(self, incident: str, names: Iterable[str]) -> set[str]:
+        """Remember which Events an agent before us announced about an incident."""
+        return self._before.setdefault(incident, set(names))
+
+    _before: dict[str, set[str]] = field(default_factory=dict)
+
+    def follow(
+        self, told: Sequence[Told], still_open: Sequence[Incident], moment: Moment
+    ) -> tuple[Outcome, tuple[Diagnosis, ...]]:
+        """Do what is due now; the second part are the diagnoses of what has settled."""
+        sentences: list[str] = []
+        documents: list[tuple[str, Mapping[str, object]]] = []
+        offers: list[Announcement] = []
+        settled: list[Diagnosis] = []
+        late = (Stage.SETTLED, Stage.GREW)
+        ended = {one.incident.id for one in told if one.stage in late}
+        now_open = {one.id: one for one in still_open}
+        for one in told:
+            now_open.setdefault(one.incident.id, one.incident)
+        opened = {one.incident.id for one in told if one.stage is Stage.OPENED}
+        grown = {one.incident.id for one in told if one.stage is Stage.GREW}
+        for incident in now_open.values():
+            affair = self._affair(incident, moment)
+            affair.settled = incident.id in ended
+            if not self._is_due(affair, moment):
+                continue
+            diagnosis = self._look(affair, moment)
+            if incident.id in opened:
+                sentences.append(f"Incident {incident.id} opened: {diagnosis.verdict}")
+            found = self._to_tell(affair, diagnosis, moment)
+            if found:
+                sentences.append(f"Incident {incident.id} explained: {_to_whom(found)}.")
+            offers += found
+            documents.append((incident.id, self._document(affair, diagnosis, moment)))
+            if affair.settled:
+                word = "grew" if incident.id in grown else "settled"
+                sentences.append(f"Incident {incident.id} {word}: {diagnosis.verdict}")
+                settled += [] if incident.id in grown else [diagnosis]
+        for gone in [name for name in self.open if name not in now_open or name in ended]:
+            del self.open[gone]
+        outcome = Outcome(tuple(sentences), tuple(documents), tuple(offers))
+        return outcome, tuple(settled)
+
+    @property
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """What is known of the incidents that are open."""
+        return tuple(one.diagnosis for one in self.open.values() if one.diagnosis)
+
+    def _affair(self, incident: Incident, moment: Moment) -> Affair:
+        affair = self.open.get(incident.id)
+        if affair is None:
+            affair = self.open[incident.id] = Affair(incident, moment.steady_s)
+            affair.told = self._before.pop(incident.id, set())
+        affair.incident = incident
+        return affair
+
+    def _is_due(self, affair: Affair, moment: Moment) -> bool:
+        """At once when new or settled; then while it is told to nobody, or when it has grown."""
+        if affair.diagnosis is None or affair.settled:
+            return True
+        age_s = moment.steady_s - affair.opened_steady_s
+        pause_s = _LOOK_AGAIN_S if age_s < _YOUNG_S else _LOOK_AGAIN_LATER_S
+        if moment.steady_s - affair.looked_steady_s < pause_s:
+            return False
+        grown = affair.looked_at != affair.size
+        steps = (self.settings.ripe_s, self.settings.patience_s, NODE_TOLD_AFTER_S)
+        looked_age_s = affair.looked_steady_s - affair.opened_steady_s
+        return grown or any(looked_age_s < step_s <= age_s for step_s in steps)
+
+    def _look(self, affair: Affair, moment: Moment) -> Diagnosis:
+        minutes = self.minutes(affair.incident)
+        blind = tuple(dict.fromkeys((*affair.incident.blind, *minutes.blind)))
+        affair.diagnosis = diagnose(
+            replace(affair.incident, blind=blind),
+            pods=self.pods(),
+            samples=minutes.samples,
+            probes=minutes.probes,
+        )
+        affair.looked_steady_s, affair.looked_at = moment.steady_s, affair.size
+        return affair.diagnosis
+
+    def _to_tell(self, affair: Affair, diagnosis: Diagnosis, moment: Moment) -> list[Announcement]:
+        age_s = moment.steady_s - affair.opened_steady_s
+        clear = diagnosis.cause is not Cause.UNKNOWN or age_s >= self.settings.patience_s
+        to_victims = affair.settled or (clear and age_s >= self.settings.ripe_s)
+        to_others = affair.settled or age_s >= NODE_TOLD_AFTER_S
+        if not to_victims:
+            return []
+        found = [
+            one
+            for one in announcements(diagnosis, self.pods(), moment.now_s)
+            if one.name not in affair.told and (to_others or one.body.get("reason") == _TO_VICTIMS)
+        ]
+        affair.told.update(one.name for one in found)
+        return found
+
+    def _document(
+        self, affair: Affair, diagnosis: Diagnosis, moment: Moment
+    ) -> Mapping[str, object]:
+        origin = Origin(name="the agent on this node", node=diagnosis.incident.node)
+        return {
+            **document(report([diagnosis], origin)),
+            "stage": "settled" if affair.settled else "open",
+            "told_at": rfc3339(moment.now_s),
+        }
+
+
+def _to_whom(found: Sequence[Announcement]) -> str:
+    victims = sum(one.body.get("reason") == _TO_VICTIMS for one in found)
+    others = len(found) - victims
+    parts = [f"to {counted(victims, 'victim')}"] if victims else []
+    parts += ["on the node and to whom it concerns"] if others else []
+    return " and ".join(parts)

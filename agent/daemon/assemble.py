@@ -1,0 +1,297 @@
+"""Puts the agent together from its configuration, runs it, and takes it apart again."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent import __version__
+from agent.daemon.affairs import Affairs
+from agent.daemon.backups import Backups
+from agent.daemon.checks import Checks, Counts
+from agent.daemon.config import Config
+from agent.daemon.digest import Digest
+from agent.daemon.gauges import Gauges
+from agent.daemon.herald import Herald
+from agent.daemon.http import HttpServer, Pages, Pulse, serve
+from agent.daemon.inbox import Inbox
+from agent.daemon.lean import few_arenas, settle_down
+from agent.daemon.log import Log
+from agent.daemon.loop import Loop, Parts, run
+from agent.daemon.metrics import Metrics
+from agent.daemon.minutes import Minutes, minutes_before
+from agent.daemon.notify import notify
+from agent.daemon.places import (
+    access_of,
+    journal_place,
+    node_name,
+    questions_of,
+    ring_path,
+    rule_files,
+)
+from agent.daemon.pods import Pods
+from agent.daemon.recording import make_recorder
+from agent.daemon.seconds import Seconds
+from agent.daemon.sources import (
+    Asked,
+    CountedApi,
+    EventSource,
+    JournalSource,
+    PodSource,
+    RecorderSource,
+    Requests,
+)
+from agent.daemon.state import MOST_FACTS, Memory, Past, load_past
+from agent.daemon.store import Store
+from agent.daemon.supervisor import Source, Supervisor
+from agent.daemon.writer import Writer
+from agent.diagnosis.correlate import CONTEXT_BEFORE_S
+from agent.diagnosis.openers import POD_OPENERS
+from agent.diagnosis.unfolding import Live
+from agent.journal.health import journal_folders, machine_id_of
+from agent.journal.live import Begin
+from agent.journal.matches import matches_for
+from agent.kube.access import Access
+from agent.kube.pace import Clockwork, real_clockwork
+from agent.kube.publisher import Publisher
+from agent.kube.source import SandboxEvents, Tuning
+from agent.model import Incident
+from agent.recorder.host import Host
+from agent.recorder.memlock import lock_memory
+from agent.rules.catalogue import Catalogue
+
+_SOURCES_END_IN_S = 1.0
+_WRITER_ENDS_IN_S = 0.5
+
+
+@dataclass(slots=True)
+class Agent:
+    """Everything that was made for one run."""
+
+    config: Config
+    log: Log
+    stop: threading.Event = field(default_factory=threading.Event)
+    writer: Writer = field(default_factory=Writer)
+    inbox: Inbox = field(default_factory=Inbox)
+    pods: Pods = field(default_factory=Pods)
+    requests: Requests = field(default_factory=Requests)
+    watches: Counter[str] = field(default_factory=Counter)
+    pulse: Pulse = field(default_factory=Pulse)
+    recording: RecorderSource | None = None
+    publisher: Publisher | None = None
+    server: HttpServer | None = None
+
+    def run(self) -> int:
+        """Run until told to stop."""
+        few_arenas()
+        config = self.config
+        metrics = Metrics(__version__)
+        state = Path(config.state.directory)
+        past = load_past(state)
+        catalogue = Catalogue.load(rule_files(config))
+        supervisor = Supervisor(self.log, random.random)
+        store = self._store(state)
+        sources = self._sources(catalogue, past)
+        memory = Memory(state, self.writer, fsync=config.state.fsync)
+        loop = self._loop(catalogue, metrics, supervisor, (store, memory))
+        self._serve(metrics, store)
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        signal.signal(signal.SIGINT, self._ask_to_stop)
+        self.log.say(f"knockon {__version__} on node {node_name(config)}.")
+        self.log.say(loop.resume(past, time.time()))  # noqa: TID251 - the edge
+        past = Past()  # all of it was taken over
+        settle_down()
+        self.writer.start()
+        self._start(supervisor, sources)
+        try:
+            run(loop, self.stop, self.log)
+        finally:
+            self._end(supervisor, memory)
+        return 0
+
+    def _ask_to_stop(self, *_: object) -> None:
+        self.stop.set()
+
+    # -- making ----------------------------------------------------------------------------------
+
+    def _store(self, state: Path) -> Store:
+        kept = self.config.incidents
+        store = Store(state / "incidents", self.writer, kept.keep, kept.keep_mib << 20)
+        store.load()
+        return store
+
+    def _sources(self, catalogue: Catalogue, past: Past) -> list[Source]:
+        since_s = time.time() - CONTEXT_BEFORE_S  # noqa: TID251 - the edge
+        begin = Begin(past.cursor) if past.cursor else Begin(since_s=since_s)
+        journal = JournalSource(
+            journal_place(self.config), begin, matches_for(catalogue.rules), self.inbox
+        )
+        sources = [Source("journal", journal.work)]
+        if self.config.recorder.enabled:
+            self.recording = RecorderSource(
+                lambda: make_recorder(self.config, self.pods.names()), self.inbox
+            )
+            sources.append(Source("recorder", self.recording.work))
+        access = access_of(self.config)
+        return [*sources, *(self._kube(access) if access else ())]
+
+    def _kube(self, access: Access) -> list[Source]:
+        node, asked = node_name(self.config), Asked()
+        clockwork = real_clockwork(self.stop)
+        pods = PodSource(
+            self._api(access), node, clockwork, Tuning(counts=self.watches), self.inbox, asked
+        )
+        sources = [Source("pods", pods.work, pods.api.interrupt)]
+        if self.config.kube.events != "off":
+            events = EventSource(
+                self._api(access),
+                node,
+                clockwork,
+                Tuning(watch_s=1800.0, counts=self.watches),
+                self.inbox,
+                asked,
+                SandboxEvents(self.config.kube.events),
+                self.log,
+            )
+            sources.append(Source("events", events.work, events.interrupt))
+        if self.config.kube.publish:
+            sources.append(self._publishing(access, clockwork))
+        return sources
+
+    def _publishing(self, access: Access, clockwork: Clockwork) -> Source:
+        api = self._api(access)
+        publisher = self.publisher = Publisher(api, clockwork)
+        return Source("publisher", publisher.run, lambda: _wake(publisher, api))
+
+    def _api(self, access: Access) -> CountedApi:
+        return CountedApi(access, self.requests)
+
+    def _loop(
+        self,
+        catalogue: Catalogue,
+        metrics: Metrics,
+        supervisor: Supervisor,
+        kept: tuple[Store, Memory],
+    ) -> Loop:
+        config, (store, memory) = self.config, kept
+        live = Live(
+            settle_s=config.incidents.settle_s,
+            node=node_name(config),
+            pods=self.pods.all,
+            most_facts=MOST_FACTS,
+            late=POD_OPENERS,
+        )
+        seconds = Seconds(metrics, ring_path(config))
+        digest = Digest(catalogue, live, self.pods, metrics, seconds)
+        gauges = Gauges(metrics)
+        gauges.begin()
+        for runtime in (q.words.split()[0] for q in questions_of(config)):
+            known = "docker" if runtime == "docker" else "cri"
+            metrics.show("runtime_probe_duration_seconds", known)
+            metrics.add("runtime_probe_unanswered_total", 0, known)
+        backups = Backups(Host(Path(config.node.root)))
+        counts = self._counted(supervisor, store, memory)
+        checks = self._checks(metrics, digest, backups, counts)
+        return Loop(
+            Parts(
+                inbox=self.inbox,
+                live=live,
+                digest=digest,
+                affairs=Affairs(config.incidents, self._minutes, self.pods.all),
+                herald=Herald(self.publisher, lambda: memory.safe),
+                gauges=gauges,
+                backups=backups,
+                checks=checks,
+                memory=memory,
+                store=store,
+                metrics=metrics,
+                pulse=self.pulse,
+                name_pods=self._name_pods,
+            )
+        )
+
+    def _checks(self, metrics: Metrics, digest: Digest, backups: Backups, counts: Counts) -> Checks:
+        config, root = self.config, Path(self.config.node.root)
+        folder = config.journal.directory
+        kube = ("pods", "events")[: 1 + (config.kube.events != "off")]
+        probing = ("probe",) if config.probe.docker or config.probe.cri else ()
+        return Checks(
+            metrics=metrics,
+            digest=digest,
+            inbox=self.inbox,
+            backups=backups,
+            pulse=self.pulse,
+            log=self.log,
+            counts=counts,
+            folders=(Path(folder),) if folder else tuple(journal_folders(root)),
+            machine_id="" if folder else machine_id_of(root),
+            sources=(
+                "journal",
+                *(("recorder",) if config.recorder.enabled else ()),
+                *(kube if config.kube.access != "off" else ()),
+                *probing,
+            ),
+        )
+
+    def _counted(self, supervisor: Supervisor, store: Store, memory: Memory) -> Counts:
+        publisher = self.publisher
+        return Counts(
+            restarts=lambda: supervisor.restarts,
+            down=lambda: supervisor.down,
+            requests=lambda: self.requests.counts,
+            watches=lambda: self.watches,
+            published=lambda: publisher.counts if publisher else {},
+            troubles=lambda: (
+                store.trouble,
+                memory.trouble,
+                *(spot.why for spot in (publisher.news() if publisher else ()) if not spot.to_s),
+            ),
+            on_disk=self.writer.put,
+        )
+
+    def _minutes(self, incident: Incident) -> Minutes:
+        if self.recording is None:
+            return Minutes()
+        return minutes_before(ring_path(self.config), incident, self.pods.names())
+
+    def _name_pods(self) -> None:
+        recorder = self.recording.recorder if self.recording else None
+        if recorder is not None:
+            recorder.name_pods(self.pods.names())
+
+    def _serve(self, metrics: Metrics, store: Store) -> None:
+        self.server = serve(self.config.http, Pages(metrics.page, self.pulse, store))
+        if self.server is not None:
+            self.log.say(f"Listening on port {self.server.port}.", port=self.server.port)
+
+    # -- running ---------------------------------------------------------------------------------
+
+    def _start(self, supervisor: Supervisor, sources: list[Source]) -> None:
+        if self.config.recorder.enabled and self.config.recorder.lock_memory:
+            why_not = lock_memory()
+            if why_not:
+                self.log.say(f"{why_not[0].upper()}{why_not[1:]}.")
+        for source in sources:
+            supervisor.start(source)
+
+    def _end(self, supervisor: Supervisor, memory: Memory) -> None:
+        notify("STOPPING=1")
+        late = supervisor.stop(_SOURCES_END_IN_S)
+        written = self.writer.stop(_WRITER_ENDS_IN_S)
+        if written:
+            memory.close()
+        if self.server is not None:
+            self.server.server_close()
+        rest = f"; {', '.join(late)} did not end in time" if late else ""
+        kept = "" if written else "; the disk did not take the last changes"
+        self.log.say(f"Stopped{rest}{kept}.")
+
+
+def _wake(publisher: Publisher, api: CountedApi) -> None:
+    publisher.offer(())
+    api.interrupt()

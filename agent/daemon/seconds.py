@@ -1,0 +1,77 @@
+"""What a second of the recorder means for the metrics: pressure, probes, gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from agent.daemon.metrics import Metrics
+from agent.model import Probe
+from agent.recorder.frame import PSI
+from agent.recorder.loop import Second
+from agent.recorder.ring_read import GAP_S
+
+_RESOURCES = ("cpu", "io", "memory")
+
+
+@dataclass(slots=True)
+class Seconds:
+    """Takes seconds in; knows whether they still come, and how long the disk makes others wait."""
+
+    metrics: Metrics
+    ring: Path
+    last_s: float | None = None
+    io_waiting_pct: float = 0.0
+    trouble: str = ""
+    last_probe_s: dict[str, float] = field(default_factory=dict)
+    _gap_s: float = 0.0
+    _waiting: dict[str, float] = field(default_factory=dict)  # question: since when
+
+    def take(self, second: Second) -> None:
+        """Take one second in."""
+        frame = second.taken.frame
+        at_s = frame.at_ms / 1000
+        self._count(at_s)
+        self.trouble = second.ring_error
+        for resource in _RESOURCES:
+            row = frame.rows.get((PSI, resource))
+            if row:
+                self.metrics.total("pressure_waiting_seconds_total", row[1] / 1e6, resource)
+                self.metrics.total("pressure_stalled_seconds_total", row[3] / 1e6, resource)
+        io = frame.rows.get((PSI, "io"))
+        self.io_waiting_pct = io[0] / 100 if io else 0.0
+        for probe in second.probes:
+            self._probe(probe)
+
+    def measure_ring(self) -> None:
+        """Look how large the ring is."""
+        try:
+            self.metrics.set("recorder_bytes", self.ring.stat().st_size)
+        except OSError:
+            self.metrics.set("recorder_bytes", 0)
+
+    def _count(self, at_s: float) -> None:
+        self.metrics.add("recorder_samples_total")
+        self.metrics.set("recorder_last_sample_timestamp_seconds", at_s)
+        if self.last_s is not None:
+            gap_s = at_s - self.last_s
+            self._gap_s = max(self._gap_s, gap_s)
+            self.metrics.set("recorder_gap_seconds_max", self._gap_s)
+            if gap_s > GAP_S:
+                self.metrics.add("blind_seconds_total", gap_s, "recorder")
+        self.last_s = at_s
+
+    def _probe(self, probe: Probe) -> None:
+        """A question that waits is told every second; it is unanswered once the next one is put."""
+        runtime = "docker" if probe.question.startswith("docker") else "cri"
+        since_s = self._waiting.get(runtime)
+        if since_s is not None and since_s != probe.at_s:
+            self.metrics.add("runtime_probe_unanswered_total", 1, runtime)
+            del self._waiting[runtime]
+        if probe.answered:
+            self._waiting.pop(runtime, None)
+            self.metrics.observe("runtime_probe_duration_seconds", probe.took_s, runtime)
+        else:
+            self._waiting[runtime] = probe.at_s
+        self.last_probe_s[runtime] = probe.at_s + probe.took_s
+        self.metrics.set("runtime_probe_last_seconds", probe.took_s, runtime)

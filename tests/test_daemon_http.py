@@ -1,0 +1,135 @@
+"""The one port: what it shows, and that nobody can keep it busy or make it lie."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.daemon.http import HttpServer, Pages, Pulse, Tls
+from agent.daemon.store import Store
+from agent.errors import UserError
+from tests.daemons import AtOnce
+from tests.fake_certs import HAS_OPENSSL, make_certs
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Pages:
+    store = Store(tmp_path, AtOnce(), 10, 1 << 20)
+    store.put("abcd", {"incidents": [{"id": "abcd", "victims": []}], "stage": "open"})
+    return Pages(lambda: b"a 1\n", Pulse(), store)
+
+
+@pytest.fixture
+def server(pages: Pages) -> Iterator[HttpServer]:
+    made = HttpServer(("127.0.0.1", 0), pages)
+    made.start()
+    yield made
+    made.shutdown()
+    made.server_close()
+
+
+def get(server: HttpServer, path: str, method: str = "GET") -> tuple[int, str, str]:
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    try:
+        link.request(method, path)
+        answer = link.getresponse()
+        return answer.status, answer.getheader("Content-Type", ""), answer.read().decode()
+    finally:
+        link.close()
+
+
+def test_the_pages(server: HttpServer, pages: Pages) -> None:
+    assert get(server, "/metrics") == (200, "text/plain; version=0.0.4; charset=utf-8", "a 1\n")
+    assert get(server, "/metrics?x=1")[0] == 200
+    status, kind, body = get(server, "/incidents")
+    assert (status, kind) == (200, "application/json")
+    assert json.loads(body)["incidents"][0]["id"] == "abcd"
+    assert json.loads(get(server, "/incidents/abcd")[2])["stage"] == "open"
+    assert get(server, "/readyz")[0] == 503
+    pages.pulse.ready = True
+    assert get(server, "/readyz")[0] == 200
+    assert get(server, "/healthz")[0] == 200
+    assert get(server, "/", "HEAD") == (200, "text/plain; charset=utf-8", "")
+
+
+@pytest.mark.parametrize(
+    "path", ["/x", "/incidents/../../etc/passwd", "/incidents/", "/incidents/none"]
+)
+def test_there_is_nothing_else(server: HttpServer, path: str) -> None:
+    assert get(server, path)[0] == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_nothing_can_be_changed(server: HttpServer, method: str) -> None:
+    assert get(server, "/incidents/abcd", method)[0] == 501
+
+
+def test_a_loop_that_stands_still_is_not_healthy(pages: Pages) -> None:
+    times_s = iter((0.0, 31.0))
+    still = replace(pages, pulse=Pulse(lambda: next(times_s)))
+    status, _, said = still.answer("/healthz")
+    assert status == 503
+    assert b"heartbeat is 31" in said
+
+
+def test_callers_that_say_nothing_do_not_keep_others_out(server: HttpServer) -> None:
+    silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(12)]
+    try:
+        assert get(server, "/metrics")[0] == 200
+    finally:
+        for one in silent:
+            one.close()
+
+
+def test_nonsense_is_refused(server: HttpServer) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as line:
+        line.sendall(b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\n\r\n")
+        assert b"414" in line.recv(4096)
+    assert get(server, "/metrics")[0] == 200
+
+
+def test_a_port_in_use_is_one_line(server: HttpServer, pages: Pages) -> None:
+    with pytest.raises(UserError, match="cannot listen"):
+        HttpServer(("127.0.0.1", server.port), pages)
+
+
+def asked(link: http.client.HTTPConnection) -> http.client.HTTPResponse:
+    link.request("GET", "/metrics")
+    return link.getresponse()
+
+
+@pytest.mark.skipif(not HAS_OPENSSL, reason="openssl is not installed")
+def test_tls_and_clients_of_the_right_authority(pages: Pages, tmp_path: Path) -> None:
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    certs = make_certs(folder)
+    tls = Tls(certs.server.certificate, certs.server.key, certs.authority)
+    server = HttpServer(("127.0.0.1", 0), pages, tls)
+    server.start()
+    try:
+        context = ssl.create_default_context(cafile=str(certs.authority))
+        context.load_cert_chain(certs.client.certificate, certs.client.key)
+        link = http.client.HTTPSConnection("127.0.0.1", server.port, context=context, timeout=10)
+        link.request("GET", "/metrics")
+        assert link.getresponse().read() == b"a 1\n"
+        link.close()
+        stranger = ssl.create_default_context(cafile=str(certs.authority))
+        link = http.client.HTTPSConnection("127.0.0.1", server.port, context=stranger, timeout=10)
+        with pytest.raises((OSError, http.client.HTTPException)):
+            asked(link)
+        link.close()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_a_certificate_that_cannot_be_read_is_one_line(pages: Pages, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="certificate cannot be used"):
+        HttpServer(("127.0.0.1", 0), pages, Tls(tmp_path / "a", tmp_path / "b"))

@@ -49,7 +49,7 @@ NEXT_STEP: dict[Cause, str] = {
 
 def sentence(case: Case, diagnosis: Diagnosis) -> str:
     """Return what happened and why, in one sentence."""
-    return f"{_what(case, diagnosis)}{_why(diagnosis)}{_who(diagnosis)}."
+    return f"{_what(case, diagnosis)}{_why(case, diagnosis)}{_who(diagnosis)}."
 
 
 def _what(case: Case, diagnosis: Diagnosis) -> str:
@@ -61,6 +61,8 @@ def _what(case: Case, diagnosis: Diagnosis) -> str:
     if diagnosis.cause is Cause.CONTAINER_OOM:
         return f"{pods} {did} OOM-killed" if hurt else "A container was OOM-killed"
     harm = f"{pods} {did} {_harm(diagnosis)}" if hurt else _end(case, diagnosis)
+    if diagnosis.cause is Cause.NODE_REBOOT:
+        return harm
     if hurt and (case.runtime_deaths or case.killed_by_monitor):
         return f"{harm} when {_end(case, diagnosis, inside=True)}"
     return harm
@@ -114,7 +116,11 @@ def _plain(fact: Fact) -> str:
     return fact.subject.name.removesuffix(".service")
 
 
-def _why(diagnosis: Diagnosis) -> str:
+def _why(case: Case, diagnosis: Diagnosis) -> str:
+    if diagnosis.cause is Cause.UNKNOWN and _lone_sandbox(case):
+        return (
+            "; nothing else on the node ended, and who ended its sandbox is not in what was given"
+        )
     if diagnosis.cause is Cause.UNKNOWN:
         return "; why is not in what was given"
     if diagnosis.cause in (Cause.NODE_DRAIN, Cause.CONTAINER_OOM):
@@ -124,7 +130,7 @@ def _why(diagnosis: Diagnosis) -> str:
 
 def _who(diagnosis: Diagnosis) -> str:
     offender = diagnosis.offender
-    if offender is None:
+    if offender is None or offender.name in {victim.pod for victim in diagnosis.victims}:
         return ""
     return f" (by {_named(offender)})"
 

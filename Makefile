@@ -27,7 +27,7 @@ PIP    := $(BIN)/python -m pip install --quiet --require-virtualenv
 LOCKED := $(PIP) --require-hashes --no-build-isolation
 ROLES  := agent backup k8s dev lock
 
-.PHONY: help demo test screenshots slow lint format types e2e bench bench-smoke lock venv system-deps clean
+.PHONY: help demo test screenshots slow lint format types e2e soak bench bench-smoke lock venv system-deps clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -42,7 +42,10 @@ slow: $(STAMPS)/dev $(STAMPS)/suite-packages ## tests that take minutes
 	@$(call none_is_fine,$(BIN)/python -m pytest -m 'slow and not e2e' $(ARGS))
 
 e2e: $(STAMPS)/dev $(STAMPS)/e2e-packages ## tests against real programs
-	@$(call none_is_fine,$(BIN)/python -m pytest -m e2e $(or $(wildcard tests/e2e),tests) $(ARGS))
+	@$(call none_is_fine,$(BIN)/python -m pytest -m 'e2e and not slow' $(or $(wildcard tests/e2e),tests) $(ARGS))
+
+soak: $(STAMPS)/dev $(STAMPS)/e2e-packages ## e2e tests that take many minutes: 200 kills
+	@$(call none_is_fine,$(BIN)/python -m pytest -m 'e2e and slow' $(or $(wildcard tests/e2e),tests) $(ARGS))
 
 screenshots: $(STAMPS)/dev $(STAMPS)/e2e-packages ## pictures of the report page, for the README
 	@$(BIN)/python -m tests.screenshots

@@ -58,8 +58,15 @@ def one(tmp_path: Path, api: FakeApi) -> Iterator[Site]:
 @pytest.fixture
 def writer(one: Site) -> Iterator[JournalWriter]:
     with journal_writer(TOOL, one.journal / "a.journal") as made:
-        made.write([entry(now_us() - 10**6, "quiet", _SYSTEMD_UNIT="docker.service")])
+        begin(made, one)
         yield made
+
+
+def begin(writer: JournalWriter, one: Site) -> None:
+    """Let the node have said something before the agent looks: a journal is never empty."""
+    writer.write([entry(now_us() - 10**6, "quiet", _SYSTEMD_UNIT="docker.service")])
+    until(lambda: any(file.stat().st_size for file in one.journal.glob("*.journal")), one.said)
+    time.sleep(0.5)
 
 
 def hit(writer: JournalWriter, api: FakeApi, one: Site) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for one in chosen:
         try:
             rows += one.run(options.smoke)
-        except (UserError, RuntimeError, OSError) as error:
+        except (UserError, RuntimeError, OSError, subprocess.SubprocessError) as error:
             rows.append(Row(one.name, "did not run", "FAILED", note=str(error)))
             broken += 1
     text = f"{machine_line()}\n\n{rows_table(rows)}\n"

@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +15,6 @@ from pathlib import Path
 
 import pytest
 
-PORT = 55412
 _PLACES = ("/usr/lib/postgresql/{}/bin", "/usr/pgsql-{}/bin")
 _SETTINGS = """
 port = {port}
@@ -36,7 +36,7 @@ class Cluster:
 
     programs: Path
     folder: Path
-    port: int = PORT
+    port: int
     user: str = "postgres"
 
     @property
@@ -146,6 +146,13 @@ def programs() -> Path:
     pytest.skip("no Postgres server here: apt-get install postgresql-15")
 
 
+def free_port() -> int:
+    """A port that nobody uses now: two suites may run on one machine."""
+    with socket.socket() as asked:
+        asked.bind(("127.0.0.1", 0))
+        return int(asked.getsockname()[1])
+
+
 def as_owner(command: list[str | Path]) -> None:
     """Run as somebody who is not root, as Postgres wants it."""
     subprocess.run(command, check=True, capture_output=True, user=_owner())
@@ -162,7 +169,7 @@ def _owner() -> str | None:
 
 
 @contextlib.contextmanager
-def running(folder: Path, port: int = PORT) -> Iterator[Cluster]:
+def running(folder: Path, port: int) -> Iterator[Cluster]:
     """Make a cluster, start it, and take it away afterwards."""
     cluster = Cluster(programs(), folder / "pg", port)
     cluster.folder.mkdir(parents=True)

@@ -11,16 +11,14 @@ from pathlib import Path
 import pytest
 
 from backup.store import Store
-from tests.backup.cluster import PORT, Cluster, running
+from tests.backup.cluster import Cluster, free_port, running
 from tests.backup.s3 import S3, running_s3
 
-SMALL_PORT, DAMAGED_PORT = 55512, 55612
 
-
-def _server(port: int, scale: int) -> Iterator[Cluster]:
+def _server(scale: int) -> Iterator[Cluster]:
     with (
         tempfile.TemporaryDirectory(prefix="knockon-pg-", ignore_cleanup_errors=True) as folder,
-        running(Path(folder), port) as cluster,
+        running(Path(folder), free_port()) as cluster,
     ):
         cluster.bench("-i", "-q", "-s", str(scale))
         yield cluster
@@ -29,19 +27,19 @@ def _server(port: int, scale: int) -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def primary() -> Iterator[Cluster]:
     """A primary with one table of about 320 MB in one file."""
-    yield from _server(PORT, 25)
+    yield from _server(25)
 
 
 @pytest.fixture(scope="session")
 def small() -> Iterator[Cluster]:
     """A primary with about 70 MB."""
-    yield from _server(SMALL_PORT, 3)
+    yield from _server(3)
 
 
 @pytest.fixture
 def damaged() -> Iterator[Cluster]:
     """A primary on whose disk a page of a table was overwritten behind its back."""
-    for cluster in _server(DAMAGED_PORT, 1):
+    for cluster in _server(1):
         name = cluster.sql("CHECKPOINT; SELECT pg_relation_filepath('pgbench_accounts')")
         with (cluster.data / name).open("r+b") as file:
             file.seek(8192 * 7 + 4000)

@@ -17,14 +17,14 @@ from backup.exits import Exit, as_help, status_of
 # Word, module, help. A module brings `add_parser(subparsers)` and `run(options) -> int`; one whose
 # libraries are missing says so only when it is asked for.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
-    ("run", "backup.run_command", "take a base backup that yields to the workload"),
-    ("list", "backup.catalog", "the backups in a place"),
-    ("verify", "backup.verify", "compare a backup with its checksums"),
-    ("restore", "backup.restore", "write a backup to an empty directory"),
-    ("restore-test", "backup.restore_test", "restore, start a scratch Postgres, ask it"),
-    ("prune", "backup.prune", "delete old backups, dry run first"),
-    ("exec", "backup.exec", "govern any other tool: exec -- CMD…"),
-    ("doctor", "backup.doctor", "what will bite here and what will not"),
+    ("run", "backup.run.command", "take a base backup that yields to the workload"),
+    ("list", "backup.upkeep.catalog", "the backups in a place"),
+    ("verify", "backup.restore.verify", "compare a backup with its checksums"),
+    ("restore", "backup.restore.restore", "write a backup to an empty directory"),
+    ("restore-test", "backup.restore.restore_test", "restore, start a scratch Postgres, ask it"),
+    ("prune", "backup.upkeep.prune", "delete old backups, dry run first"),
+    ("exec", "backup.foreign.exec", "govern any other tool: exec -- CMD…"),
+    ("doctor", "backup.foreign.doctor", "what will bite here and what will not"),
 )
 _CHECKS = frozenset({"verify", "restore-test"})
 _EXTRA = "pip install 'knockon[backup]'"
@@ -63,7 +63,7 @@ def _parser(word: str, module: ModuleType | None) -> _Parser:
         if name == word and module is not None:
             module.add_parser(subparsers)
             if word in _CHECKS:
-                importlib.import_module("backup.settings").add_outlet(subparsers.choices[word])
+                importlib.import_module("backup.run.settings").add_outlet(subparsers.choices[word])
         else:
             subparsers.add_parser(name, help=help_text)
     return parser
@@ -92,7 +92,7 @@ def _measured(
 ) -> int:
     """Run a check, and keep what it found where metrics are kept: most checks run unwatched."""
     from backup import metrics
-    from backup.settings import outlet_of
+    from backup.run.settings import outlet_of
 
     outlet = outlet_of(options)
     begun_s, status = time.time(), int(Exit.FAILED)  # noqa: TID251 - the edge

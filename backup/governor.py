@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from backup.guards import Guards, Notice, Outlook, Progress
-from backup.law import INTERVAL_S, LEAST_BYTES_PER_S, Law, State, begin, step
-from backup.pace import Pacer
-from backup.sensors import Sensed
+from backup.law.guards import Guards, Notice, Outlook, Progress
+from backup.law.law import INTERVAL_S, LEAST_BYTES_PER_S, Law, State, begin, step
+from backup.law.pace import Pacer
+from backup.sensors.node import Sensed
 
 LONGEST_WAIT_S = 1.0
 GUARD_EVERY_S = 1.0

@@ -10,8 +10,8 @@ import math
 import sys
 from collections.abc import Callable, Sequence
 
-from backup.law import Law
-from backup.plant import (
+from backup.law.law import Law
+from backup.simulation.plant import (
     TCP_BUFFER_BYTES,
     UNIX_BUFFER_BYTES,
     Outcome,
@@ -20,7 +20,7 @@ from backup.plant import (
     Trace,
     quantile,
 )
-from backup.rig import Arm, Fixed, Governed, Rig
+from backup.simulation.rig import Arm, Fixed, Governed, Rig
 from bench.rows import Row, machine_line, text_table
 
 STEADY = Trace((Phase(0.0),), 60.0)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from backup.plant import quantile
+from backup.simulation.plant import quantile
 from bench.backup.measure import Run, backup_bytes
 from bench.backup.trace import Trace, Used, leftover_bytes_per_s
 

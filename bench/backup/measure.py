@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from backup.plant import quantile
+from backup.simulation.plant import quantile
 from bench.backup.arms import Arm
 from bench.backup.load import PROBE_PATIENCE_S, Pgbench, RuntimeProbe
 from bench.backup.server import Evictor, Server

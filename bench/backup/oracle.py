@@ -7,10 +7,10 @@ import time
 from collections.abc import Sequence
 
 from backup.abort import Abort
-from backup.order import BaseBackup
-from backup.pace import Pacer
-from backup.session import Session
-from backup.wire import Data, Wire
+from backup.law.pace import Pacer
+from backup.postgres.order import BaseBackup
+from backup.postgres.session import Session
+from backup.postgres.wire import Data, Wire
 
 CEILING_BYTES_PER_S = 100e6
 

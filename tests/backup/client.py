@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 from agent.errors import UserError
-from backup import run_command, settings
 from backup.commands import complain
-from backup.governed import Fixed
-from backup.run import run
+from backup.run import command as run_command
+from backup.run import settings
+from backup.run.governed import Fixed
+from backup.run.run import run
 
 _PROGRAM = "import sys; from backup.commands import main; sys.exit(main(sys.argv[1:]))"
 _PACED = "import sys; from tests.backup.client import paced; sys.exit(paced(sys.argv[1:]))"

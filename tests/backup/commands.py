@@ -6,8 +6,9 @@ import argparse
 import sys
 
 from agent.errors import UserError
-from backup import catalog, prune, restore, restore_test, verify
 from backup.exits import status_of
+from backup.restore import restore, restore_test, verify
+from backup.upkeep import catalog, prune
 
 _MODULES = {
     "list": catalog,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from backup.store import Store
+from backup.store.store import Store
 from tests.backup.cluster import Cluster, free_port, running
 from tests.backup.s3 import S3, running_s3
 

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from backup.layout import (
+from backup.store.layout import (
     BASE_NAME,
     MANIFEST_NAME,
     Archive,
@@ -22,9 +22,9 @@ from backup.layout import (
     stored_name,
     to_json,
 )
-from backup.parts import put_parts
-from backup.squeeze import Squeezer
-from backup.store import Store
+from backup.store.parts import put_parts
+from backup.store.squeeze import Squeezer
+from backup.store.store import Store
 
 SEGMENT_BYTES = 1 << 20
 NOW_S = 1_795_434_256.0

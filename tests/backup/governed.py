@@ -11,15 +11,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from backup.cgroup_group import PREFIX, pid_space
+from backup.levers.cgroup_group import PREFIX, pid_space
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 20.0
 _MAIN = """
 import math, sys
 from agent.recorder.host import Host
-from backup import exec as command
-from backup.exec_governor import Wish
+from backup.foreign import exec as command
+from backup.foreign.governor import Wish
 from pathlib import Path
 rate, slice_s, freeze, *argv = sys.argv[1:]
 

@@ -1,6 +1,7 @@
 """Makes a published backup of a real scratch Postgres, without the client: pg_basebackup reads it.
 
-The layout is what `backup.layout` says; the server belongs to the test session and goes with it.
+The layout is what `backup.store.layout` says; the server belongs to the test session and goes
+with it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from backup.layout import (
+from backup.postgres.manifest import parse_manifest
+from backup.store.layout import (
     BASE_NAME,
     MANIFEST_CHECKSUMS,
     MANIFEST_NAME,
@@ -33,11 +35,10 @@ from backup.layout import (
     stored_name,
     to_json,
 )
-from backup.parts import put_parts
-from backup.pg_manifest import parse_manifest
-from backup.seal import Key, Sealer, context_of
-from backup.squeeze import Squeezer
-from backup.store import Store
+from backup.store.parts import put_parts
+from backup.store.seal import Key, Sealer, context_of
+from backup.store.squeeze import Squeezer
+from backup.store.store import Store
 
 PROGRAMS = Path("/usr/lib/postgresql/15/bin")
 PORT = 55413

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from obstore.store import S3Store
 
-from backup.store import Patience, Store
+from backup.store.store import Patience, Store
 
 BUCKET = "backups"
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from agent.errors import UserError
-from backup import commands, preflight, refusals, settings
+from backup import commands
 from backup.abort import Abort, by_signal
 from backup.exits import MEANING, Exit, Failure, as_help, status_of
-from backup.layout import WalMode
-from backup.session import Session
+from backup.postgres import refusals
+from backup.postgres.session import Session
+from backup.run import preflight, settings
+from backup.store.layout import WalMode
 from tests.backup.fake_server import FakeServer, serving
 
 

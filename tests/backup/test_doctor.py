@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from backup import server_facts
-from backup.cgroup_group import PREFIX
-from backup.devices import disks_under
-from backup.doctor import SCHEMA, Question, examine
-from backup.levers import Bites, Lever, as_lines, as_table
-from backup.server_facts import ServerFacts
+from backup.foreign.doctor import SCHEMA, Question, examine
+from backup.levers.cgroup_group import PREFIX
+from backup.levers.lever import Bites, Lever, as_lines, as_table
+from backup.postgres import server_facts
+from backup.postgres.server_facts import ServerFacts
+from backup.sensors.devices import disks_under
 from tests.backup.governed import ROOT, run
 from tests.backup.nodes import FakeNode
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from backup.exec import MOST_LINES
-from backup.readers import Reader, reader_of
+from backup.foreign.exec import MOST_LINES
+from backup.levers.readers import Reader, reader_of
 from tests.backup.governed import (
     PATIENCE_S,
     ROOT,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from backup.exec_governor import LONGEST_S, Account, CountingSensors, OwnStalls
-from backup.sensors import Sensed
+from backup.foreign.governor import LONGEST_S, Account, CountingSensors, OwnStalls
+from backup.sensors.node import Sensed
 
 STEP_S = 0.05
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.freeze import Duty, SignalFreezer, Slices, safe_longest_s
-from backup.keeper import Start
-from backup.tree import Tree
+from backup.foreign.freeze import Duty, SignalFreezer, Slices, safe_longest_s
+from backup.foreign.keeper import Start
+from backup.foreign.tree import Tree
 from tests.backup.cluster import Cluster
 from tests.backup.governed import PATIENCE_S, alive, at_rate, keeper_of, run, started, until
 
@@ -131,7 +131,7 @@ def test_the_keeper_ends_a_freeze_by_itself_although_nobody_tells_it(tmp_path: P
     file.write_bytes(bytes(4096))
     script = (
         "import os,signal,sys,time\n"
-        "from backup.keeper import Start\nfrom backup.tree import Tree\n"
+        "from backup.foreign.keeper import Start\nfrom backup.foreign.tree import Tree\n"
         "tree = Tree(Start((sys.executable, '-c', sys.argv[1], sys.argv[2])))\n"
         "tree.ready(); tree.go(); time.sleep(0.3); tree.freeze(0.5); print('up', flush=True)\n"
         "os.kill(os.getpid(), signal.SIGSTOP)"

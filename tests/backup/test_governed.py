@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from backup.governed import _law
-from backup.layout import WalMode
-from backup.preflight import Found, _same_node, _wal_room_bytes
-from backup.session import System
-from backup.settings import Settings
+from backup.postgres.session import System
+from backup.run.governed import _law
+from backup.run.preflight import Found, _same_node, _wal_room_bytes
+from backup.run.settings import Settings
+from backup.store.layout import WalMode
 
 SETTINGS = Settings("host=db", "memory://", WalMode.STREAM, ceiling_bytes_per_s=50e6)
 

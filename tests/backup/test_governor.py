@@ -6,9 +6,9 @@ import threading
 import time
 
 from backup.governor import Clock, Governor
-from backup.guards import Deadline, Guards, Notice
-from backup.law import LEAST_BYTES_PER_S, Law
-from backup.sensors import Sensed
+from backup.law.guards import Deadline, Guards, Notice
+from backup.law.law import LEAST_BYTES_PER_S, Law
+from backup.sensors.node import Sensed
 
 CALM = Sensed(0.0, 0.0002, 0.001, 0.0)
 

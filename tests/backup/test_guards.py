@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.guards import AHEAD_S, Deadline, Guards, Notice, Outlook, Progress
+from backup.law.guards import AHEAD_S, Deadline, Guards, Notice, Outlook, Progress
 
 GB = 10**9
 

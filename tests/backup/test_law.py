@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.law import (
+from backup.law.law import (
     INTERVAL_S,
     LEAST_BYTES_PER_S,
     WINDUP,

@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import Phase as Step
 from hypothesis import strategies as st
 
-from backup.law import INTERVAL_S, WINDUP, Law, State
-from backup.plant import LatencyBound, Outcome, Own, Phase, Setting, Trace, quantile
-from backup.rig import Fixed, Governed, Rig
+from backup.law.law import INTERVAL_S, WINDUP, Law, State
+from backup.simulation.plant import LatencyBound, Outcome, Own, Phase, Setting, Trace, quantile
+from backup.simulation.rig import Fixed, Governed, Rig
 
 LAW = Law(ceiling_bytes_per_s=200e6)
 SEEDS = range(1, 15)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.fields import Malformed
-from backup.layout import (
+from backup.store.layout import (
     Archive,
     Published,
     Role,
@@ -23,7 +23,7 @@ from backup.layout import (
     new_id,
     to_json,
 )
-from backup.seal import Key
+from backup.store.seal import Key
 
 SAMPLE = Published(
     id="20261123T114416Z-0a1b2c3d",

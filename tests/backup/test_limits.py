@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from agent.recorder.host import Host
-from backup import cgroup_group, cgroup_v1, cgroup_v2, limits
-from backup.devices import all_disks, disks_under, number_of
-from backup.levers import Bites, Lever
-from backup.own_groups import own_places
-from backup.steer import Actuators, Meter, Steering
+from backup.foreign.steer import Actuators, Meter, Steering
+from backup.levers import cgroup_group, cgroup_v1, cgroup_v2, limits
+from backup.levers.lever import Bites, Lever
+from backup.levers.own_groups import own_places
+from backup.sensors.devices import all_disks, disks_under, number_of
 from tests.backup.governed import at_rate, groups_of, started, until
 from tests.backup.nodes import FakeNode
 

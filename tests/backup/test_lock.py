@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from backup.exits import Exit, Failure
-from backup.layout import LOCK_KEY
-from backup.lock import GRACE_S, LIFE_S, Keeper, acquire
-from backup.store import Store
+from backup.store.layout import LOCK_KEY
+from backup.store.lock import GRACE_S, LIFE_S, Keeper, acquire
+from backup.store.store import Store
 from tests.backup.s3 import S3
 
 NOW_S = 1_795_434_256.0

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.pace import CREDIT_S, Pacer
+from backup.law.pace import CREDIT_S, Pacer
 
 rates = st.floats(1e5, 1e9)
 pieces = st.lists(st.integers(1, 1_000_000), min_size=1, max_size=50)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.fields import Malformed
-from backup.pg_tar import MemberKind, members
+from backup.postgres.tar import MemberKind, members
 from tests.backup.forged import HONEST, File, tar
 
 

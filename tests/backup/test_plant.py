@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from backup.plant import (
+from backup.simulation.plant import (
     TCP_BUFFER_BYTES,
     LatencyBound,
     Outcome,
@@ -16,7 +16,7 @@ from backup.plant import (
     TokenBucket,
     Trace,
 )
-from backup.rig import Fixed, Rig
+from backup.simulation.rig import Fixed, Rig
 
 STEADY = Trace((Phase(0.0),), 20.0)
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from agent.printable import columns
-from backup.progress import Progress, Screen, Sight, bar, log_line
+from backup.run.progress import Progress, Screen, Sight, bar, log_line
 
 SIGHT = Sight(
     now_s=1000.0,

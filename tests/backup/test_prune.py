@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backup.catalog import Entry, read_catalog
-from backup.checks import Check, Checks, record
 from backup.exits import Exit
-from backup.layout import checks_key, new_id, published_key
-from backup.lock import acquire
-from backup.prune import DAY_S, Policy, delete, plan
-from backup.store import Store
+from backup.store.layout import checks_key, new_id, published_key
+from backup.store.lock import acquire
+from backup.store.store import Store
+from backup.upkeep.catalog import Entry, read_catalog
+from backup.upkeep.checks import Check, Checks, record
+from backup.upkeep.prune import DAY_S, Policy, delete, plan
 from tests.backup.commands import knockon_backup
 from tests.backup.forged import NOW_S, forge
 

@@ -14,11 +14,11 @@ import pytest
 from agent.errors import UserError
 from backup.exits import Exit, Failure
 from backup.fields import Malformed
-from backup.landing import MARK, Landing
-from backup.layout import Archive, Published, Role, Tablespace, WalMode
-from backup.restore import Order, how_to_start, mappings, restore
-from backup.store import Store
-from backup.walk import Opened
+from backup.restore.landing import MARK, Landing
+from backup.restore.restore import Order, how_to_start, mappings, restore
+from backup.restore.walk import Opened
+from backup.store.layout import Archive, Published, Role, Tablespace, WalMode
+from backup.store.store import Store
 from tests.backup.commands import knockon_backup
 from tests.backup.forged import HONEST, SIDE, File, archive, forge, segment
 
@@ -164,7 +164,7 @@ def test_a_truncated_object_leaves_nothing_half_way(
 
 _DYING = """
 import os, sys
-from backup.landing import Landing
+from backup.restore.landing import Landing
 from tests.backup.commands import knockon_backup
 
 whole, left = Landing.file, iter(range(int(sys.argv[1])))

@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from backup.checks import read_checks
 from backup.exits import Exit
-from backup.layout import Published
-from backup.pg_verify import program
-from backup.restore_test import Questions, restore_test
-from backup.seal import KEY_VARIABLE, Key
-from backup.store import Store
-from backup.verify import problems
-from backup.walk import Opened
+from backup.postgres.verifybackup import program
+from backup.restore.restore_test import Questions, restore_test
+from backup.restore.verify import problems
+from backup.restore.walk import Opened
+from backup.store.layout import Published
+from backup.store.seal import KEY_VARIABLE, Key
+from backup.store.store import Store
+from backup.upkeep.checks import read_checks
 from tests.backup.commands import knockon_backup
 from tests.backup.makebackup import Cluster, processes_of, publish, running_cluster
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from backup.layout import Role, from_json
-from backup.seal import Key
+from backup.store.layout import Role, from_json
+from backup.store.seal import Key
 from tests.backup.client import (
     command,
     finish,

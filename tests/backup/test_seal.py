@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from agent.errors import UserError
 from backup.fields import Malformed
-from backup.seal import (
+from backup.store.seal import (
     CHUNK_BYTES,
     HEADER_BYTES,
     KEY_VARIABLE,

@@ -12,9 +12,9 @@ import pytest
 
 from agent.errors import NoData, UserError
 from agent.recorder.host import Host
-from backup.canary import BLOCK_BYTES, Canary
-from backup.cpu_wait import excusing
-from backup.sensors import Manner, NodeSensors, Prober, PsiMeter, Sensed
+from backup.sensors.canary import BLOCK_BYTES, Canary
+from backup.sensors.cpu_wait import excusing
+from backup.sensors.node import Manner, NodeSensors, Prober, PsiMeter, Sensed
 
 
 class Answers:

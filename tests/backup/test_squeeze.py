@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.fields import Malformed
-from backup.squeeze import READ_BYTES, Squeezer, unsqueezed
+from backup.store.squeeze import READ_BYTES, Squeezer, unsqueezed
 
 
 def squeezed(plain: bytes, step: int = 9999) -> bytes:

@@ -14,8 +14,9 @@ import pytest
 from agent.errors import UserError
 from backup.exits import Exit, status_of
 from backup.fields import Malformed
-from backup.layout import Archive, Role, StoredObject, new_id
-from backup.parts import (
+from backup.store.errors import Missing, StoreFailed, Taken
+from backup.store.layout import Archive, Role, StoredObject, new_id
+from backup.store.parts import (
     CONCURRENCY,
     PART_BYTES,
     PartWriter,
@@ -24,9 +25,8 @@ from backup.parts import (
     put_parts,
     stored_bytes_of,
 )
-from backup.places import opened
-from backup.store import Patience, Store
-from backup.store_errors import Missing, StoreFailed, Taken
+from backup.store.places import opened
+from backup.store.store import Patience, Store
 from tests.backup.s3 import S3, Valve, refuse
 
 NOW_S = 1_795_434_256.0

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backup.exits import Exit, Failure
-from backup.pg_manifest import parse_manifest
-from backup.stream import Members, Passed, differences, prove
+from backup.postgres.manifest import parse_manifest
+from backup.run.stream import Members, Passed, differences, prove
 from tests.backup.fake_server import manifest_of, tar_of
 
 FILES = {"PG_VERSION": b"15\n", "base/1/1259": b"x" * 8192, "empty": b"", "base/1/2": b"y" * 511}

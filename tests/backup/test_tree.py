@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 from agent.recorder.host import Host
-from backup import announce, kin
-from backup.cgroup_group import start_ticks
-from backup.supervise import LOST, exit_status
+from backup import announce
+from backup.foreign import kin
+from backup.foreign.supervise import LOST, exit_status
+from backup.levers.cgroup_group import start_ticks
 from tests.backup.governed import (
     PATIENCE_S,
     alive,

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from backup.checks import read_checks
 from backup.exits import Exit
 from backup.fields import Malformed
-from backup.layout import WalMode, checks_key, published_key, to_json
-from backup.pg_manifest import hasher, parse_manifest
-from backup.store import Store
-from backup.verify import problems
-from backup.walk import Opened
+from backup.postgres.manifest import hasher, parse_manifest
+from backup.restore.verify import problems
+from backup.restore.walk import Opened
+from backup.store.layout import WalMode, checks_key, published_key, to_json
+from backup.store.store import Store
+from backup.upkeep.checks import read_checks
 from tests.backup.commands import knockon_backup
 from tests.backup.forged import HONEST, SIDE, File, forge, manifest, manifest_text, segment
 
@@ -179,7 +179,7 @@ def test_checks_that_cannot_be_read_are_no_checks(store: Store) -> None:
 
 
 def test_crc32c_is_known_with_and_without_a_library() -> None:
-    from backup import pg_manifest
+    from backup.postgres import manifest as pg_manifest
 
     digest = hasher("CRC32C")
     assert digest is not None

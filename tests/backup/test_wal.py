@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from backup.exits import Failure
-from backup.wal import Cutter, Segment, lsn_number, lsn_text, segment_name
+from backup.postgres.wal import Cutter, Segment, lsn_number, lsn_text, segment_name
 
 SEGMENT = 1 << 20
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from backup.abort import Abort, by_signal
-from backup.conninfo import conninfo
 from backup.exits import Exit, Failure
-from backup.order import MOST_KIB, BaseBackup
-from backup.session import Session
-from backup.wire import ArchiveBegins, Data, ManifestBegins, Wire
+from backup.postgres.conninfo import conninfo
+from backup.postgres.order import MOST_KIB, BaseBackup
+from backup.postgres.session import Session
+from backup.postgres.wire import ArchiveBegins, Data, ManifestBegins, Wire
 from tests.backup.fake_server import FakeServer, manifest_of, serving, tar_of
 from tests.backup.fake_server import Wire as Server
 

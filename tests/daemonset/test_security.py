@@ -182,11 +182,11 @@ def test_the_command_line_takes_the_arguments(name: str) -> None:
     from importlib import import_module
 
     from backup.commands import _parser
-    from backup.settings import from_options
+    from backup.run.settings import from_options
 
     args = container(job_pod(name))["args"]
     assert args[0] == "backup"
-    module = {"run": "backup.run_command", "restore-test": "backup.restore_test"}[args[1]]
+    module = {"run": "backup.run.command", "restore-test": "backup.restore.restore_test"}[args[1]]
     options = _parser(args[1], import_module(module)).parse_args(args[1:])
     if args[1] == "run":
         assert from_options(options).deadline_s == 6 * 3600

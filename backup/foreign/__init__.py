@@ -1,0 +1,1 @@
+"""`knockon backup exec` and `doctor`: governs a tool of others, its whole family of processes."""

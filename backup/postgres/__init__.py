@@ -1,0 +1,1 @@
+"""What Postgres says and understands: its protocol, WAL, tar, manifest and refusals."""

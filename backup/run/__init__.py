@@ -1,0 +1,1 @@
+"""`knockon backup run`: from the first question to the published manifest."""

@@ -1,0 +1,1 @@
+"""What is done with backups that exist: list them, note what checks found, delete the old ones."""

@@ -183,5 +183,8 @@ def _files(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    """Replace the content in place: who reads meanwhile never finds the file empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
+    with path.open("r+b" if path.exists() else "wb") as file:
+        file.write(text.encode())
+        file.truncate()

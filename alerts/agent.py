@@ -25,7 +25,7 @@ def _absent(limits: Thresholds) -> Alert:
 (
   max by (cluster, node) (kube_node_info{{os_image!~"(?i)windows.*"}})
   unless on (cluster, node) max by (cluster, node) (knockon_build_info)
-  or max by (cluster, node) (up{{job=~"{limits.agent_job}"}} == 0)
+  or max by (cluster, node) (up{{job=~"{limits.agent_job}", job!~".*backup.*"}} == 0)
 )
 unless on (cluster, node) {_NOT_READY}
 or

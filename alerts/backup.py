@@ -5,10 +5,10 @@ from __future__ import annotations
 from alerts.rule import Alert, Board, Group, Severity
 from alerts.thresholds import Thresholds
 
-_WHICH = "cluster, namespace, job"
-_ONE_RUN = "cluster, namespace, job, instance"
+_WHICH = "cluster, database"
+_ONE_RUN = "cluster, database, namespace, job, instance"
 _NO_FAULT = "done|nothing_to_do|locked"
-_NAME = "{{ $labels.job }}{{ with $labels.namespace }} in {{ . }}{{ end }}"
+_NAME = "{{ $labels.database }}"
 
 
 def group(limits: Thresholds) -> Group:
@@ -42,7 +42,7 @@ def _stale(limits: Thresholds) -> Alert:
         hold=limits.backup_settles,
         severity=Severity.CRITICAL,
         summary=f"Last good backup of {_NAME} is {{{{ $value | humanizeDuration }}}} old",
-        description=f"""Victim: the database behind {_NAME}: if its disk fails now, everything since
+        description=f"""Victim: the database {_NAME}: if its disk fails now, everything since
             then is lost. Offender: runs that fail, never start, or miss their deadline.""",
         board=Board.BACKUPS,
     )
@@ -63,8 +63,8 @@ or (
 """,
         hold=limits.backup_missing_for,
         severity=Severity.CRITICAL,
-        summary="There is no good backup of {{ or $labels.job `any database` }} on record",
-        description="""Victim: {{ or $labels.job `every database` }}: nothing is known to be
+        summary="There is no good backup of {{ or $labels.database `any database` }} on record",
+        description="""Victim: {{ or $labels.database `every database` }}: nothing is known to be
             restorable. Offender: a CronJob that never ran or never succeeded, or metrics that reach
             neither a textfile directory nor a Pushgateway.""",
         board=Board.BACKUPS,
@@ -88,7 +88,7 @@ max by ({_WHICH}, reason) (
         severity=Severity.WARNING,
         summary=f"Last backup run of {_NAME} failed: "
         '{{ $labels.reason | reReplaceAll "_" " " }}',
-        description=f"""Victim: the database behind {_NAME}, whose last good backup grows old.
+        description=f"""Victim: the database {_NAME}, whose last good backup grows old.
             Offender: the reason is {{{{ $labels.reason }}}}; the log's last line says more.""",
         board=Board.BACKUPS,
     )
@@ -106,7 +106,7 @@ max by ({_WHICH}) (
         hold=limits.backup_settles,
         severity=Severity.CRITICAL,
         summary=f"A backup of {_NAME} cannot be trusted",
-        description=f"""Victim: the database behind {_NAME}: a backup was verified or restored, and
+        description=f"""Victim: the database {_NAME}: a backup was verified or restored, and
             found bad. Offender: a store or disk that loses bytes, or damage in the data itself.""",
         board=Board.BACKUPS,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alerts.panels import BYTES, BYTES_PER_SECOND, COUNT, SECONDS, Panel, Query, Row
 
-_JOB = 'cluster=~"$cluster", job=~"$job"'
+_WHICH = 'cluster=~"$cluster", database=~"$database"'
 
 
 def rows() -> tuple[Row, ...]:
@@ -13,8 +13,10 @@ def rows() -> tuple[Row, ...]:
 
 
 def _stat(title: str, says: str, metric: str) -> Panel:
-    expr = f"time() - max by (job) (knockon_backup_{metric}_timestamp_seconds{{{_JOB}}} > 0)"
-    return Panel(title, says, SECONDS, (Query(expr, "{{job}}"),), kind="stat", width=6, height=5)
+    expr = f"time() - max by (database) (knockon_backup_{metric}_timestamp_seconds{{{_WHICH}}} > 0)"
+    return Panel(
+        title, says, SECONDS, (Query(expr, "{{database}}"),), kind="stat", width=6, height=5
+    )
 
 
 def _freshness() -> Row:
@@ -31,8 +33,9 @@ def _freshness() -> Row:
                 COUNT,
                 (
                     Query(
-                        f"max by (job, reason) (knockon_backup_last_run_exit{{{_JOB}}} == 1)",
-                        "{{job}}: {{reason}}",
+                        "max by (database, reason) "
+                        f"(knockon_backup_last_run_exit{{{_WHICH}}} == 1)",
+                        "{{database}}: {{reason}}",
                     ),
                 ),
                 kind="state-timeline",
@@ -42,8 +45,8 @@ def _freshness() -> Row:
                 "1 when the last verification or restore test was good.",
                 COUNT,
                 (
-                    _each_job("verify_good", "verified"),
-                    _each_job("restore_test_good", "restored"),
+                    _each("verify_good", "verified"),
+                    _each("restore_test_good", "restored"),
                 ),
                 kind="state-timeline",
             ),
@@ -51,8 +54,10 @@ def _freshness() -> Row:
     )
 
 
-def _each_job(metric: str, what: str) -> Query:
-    return Query(f"max by (job) (knockon_backup_{metric}{{{_JOB}}})", f"{what}, {{{{job}}}}")
+def _each(metric: str, what: str) -> Query:
+    return Query(
+        f"max by (database) (knockon_backup_{metric}{{{_WHICH}}})", f"{what}, {{{{database}}}}"
+    )
 
 
 def _running() -> Row:
@@ -64,10 +69,10 @@ def _running() -> Row:
                 "Bytes read of the bytes expected, WAL beside it, and what the store keeps.",
                 BYTES,
                 (
-                    _each_job("expected_bytes", "expected"),
-                    _each_job("read_bytes", "read"),
-                    _each_job("wal_bytes", "WAL"),
-                    _each_job("stored_bytes", "stored"),
+                    _each("expected_bytes", "expected"),
+                    _each("read_bytes", "read"),
+                    _each("wal_bytes", "WAL"),
+                    _each("stored_bytes", "stored"),
                 ),
             ),
             Panel(
@@ -75,9 +80,9 @@ def _running() -> Row:
                 "What it achieves, what the governor allows, and the server's own brake.",
                 BYTES_PER_SECOND,
                 (
-                    _each_job("achieved_bytes_per_second", "achieved"),
-                    _each_job("allowed_bytes_per_second", "allowed"),
-                    _each_job("max_rate_bytes_per_second", "MAX_RATE"),
+                    _each("achieved_bytes_per_second", "achieved"),
+                    _each("allowed_bytes_per_second", "allowed"),
+                    _each("max_rate_bytes_per_second", "MAX_RATE"),
                 ),
             ),
             Panel(
@@ -85,11 +90,11 @@ def _running() -> Row:
                 "Left below zero is too late.",
                 SECONDS,
                 (
-                    _each_job("duration_seconds", "duration"),
+                    _each("duration_seconds", "duration"),
                     Query(
-                        "max by (job) (knockon_backup_deadline_timestamp_seconds"
-                        f"{{{_JOB}}}) - time()",
-                        "left, {{job}}",
+                        "max by (database) (knockon_backup_deadline_timestamp_seconds"
+                        f"{{{_WHICH}}}) - time()",
+                        "left, {{database}}",
                     ),
                 ),
             ),
@@ -97,7 +102,7 @@ def _running() -> Row:
                 "Requests to the store made again",
                 "Many of them: the store or the way to it is in trouble.",
                 COUNT,
-                (_each_job("store_retries", "retries"),),
+                (_each("store_retries", "retries"),),
             ),
         ),
     )
@@ -111,7 +116,7 @@ def _who_waited() -> Row:
                 "Others waited",
                 "Seconds of the run in which others waited while the backup read.",
                 SECONDS,
-                (_each_job("harm_seconds", "harm"),),
+                (_each("harm_seconds", "harm"),),
             ),
             Panel(
                 "The backup waited",
@@ -119,8 +124,8 @@ def _who_waited() -> Row:
                 SECONDS,
                 (
                     Query(
-                        f"max by (job, reason) (knockon_backup_throttled_seconds{{{_JOB}}})",
-                        "{{reason}}, {{job}}",
+                        f"max by (database, reason) (knockon_backup_throttled_seconds{{{_WHICH}}})",
+                        "{{reason}}, {{database}}",
                     ),
                 ),
             ),

@@ -32,7 +32,9 @@ def dashboards() -> dict[str, Json]:
             "How old, how fast, how proven, and whom they made wait.",
             (
                 Variable("cluster", "Cluster", f"label_values({_RAN}, cluster)"),
-                Variable("job", "Job", f'label_values({_RAN}{{cluster=~"$cluster"}}, job)'),
+                Variable(
+                    "database", "Database", f'label_values({_RAN}{{cluster=~"$cluster"}}, database)'
+                ),
                 Variable("node", "Node", "label_values(knockon_build_info, node)"),
             ),
             backup_board.rows(),

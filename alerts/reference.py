@@ -32,7 +32,13 @@ def agent_table() -> tuple[Told, ...]:
 def backup_table() -> tuple[Told, ...]:
     """Return what `knockon backup run` exposes, in the same form."""
     return tuple(
-        Told(backup_metrics.PREFIX + name, "gauge", (label,) if label else (), says, {})
+        Told(
+            backup_metrics.PREFIX + name,
+            "gauge",
+            ("database", *([label] if label else [])),
+            says,
+            {},
+        )
         for name, label, says in backup_metrics.TABLE
     )
 

@@ -82,7 +82,7 @@ class Group:
 _CLUSTER = "var-cluster={{ or $labels.cluster `.*` | urlquery }}"
 _QUERY = {
     Board.NODES: f"{_CLUSTER}&var-node={{{{ or $labels.node `.*` | urlquery }}}}",
-    Board.BACKUPS: _CLUSTER,
+    Board.BACKUPS: f"{_CLUSTER}&var-database={{{{ or $labels.database `.*` | urlquery }}}}",
 }
 
 

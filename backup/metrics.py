@@ -2,17 +2,20 @@
 
 A CronJob's pod is gone before most scrapes, so what was measured is also written to a directory of
 node-exporter's textfile collector or pushed to a Pushgateway. A failed run keeps the last success.
+Each metric bears the label ``database``: a node's directory and a gateway are shared by many.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
+from urllib.parse import unquote, urlsplit
 
 from prometheus_client import CollectorRegistry, pushadd_to_gateway, start_http_server
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -23,7 +26,9 @@ from prometheus_client.registry import Collector
 from backup.exits import Exit, Failure, reason_word
 
 PREFIX = "knockon_backup_"
-FILE_NAME = "knockon_backup.prom"
+UNNAMED = "postgres"
+_LONGEST_NAME = 63
+_ODD = re.compile(r"[^A-Za-z0-9_.-]+")
 # name, label, what it says: the one table; anything else is refused.
 TABLE: tuple[tuple[str, str, str], ...] = (
     ("running", "", "1 while a backup runs."),
@@ -58,14 +63,40 @@ Key = tuple[str, str]
 Values = Mapping[Key, float]
 
 
-def families(values: Values) -> Iterator[Metric]:
+def named_after(place: str) -> str:
+    """Name a database by where its backups lie: each has a folder or prefix of its own.
+
+    >>> named_after("s3://backups/eu/pg-main/")
+    'pg-main'
+    """
+    parts = urlsplit(place)
+    last = unquote(parts.path).rstrip("/").rpartition("/")[2] or parts.netloc
+    return as_name(last) or UNNAMED
+
+
+def as_name(text: str) -> str:
+    """Return what may be a label's value and part of a file's name; nothing where nothing is left.
+
+    >>> as_name("../my db")
+    'my-db'
+    """
+    return _ODD.sub("-", text).strip("-.")[:_LONGEST_NAME]
+
+
+def file_name(database: str) -> str:
+    """Return the textfile of one database: two on one node must not replace each other's."""
+    return f"knockon_backup_{database}.prom"
+
+
+def families(values: Values, database: str) -> Iterator[Metric]:
     """Return the metrics in the table's order."""
     for name, label, help_text in TABLE:
         found = sorted((key[1], value) for key, value in values.items() if key[0] == name)
         if found:
-            family = GaugeMetricFamily(PREFIX + name, help_text, labels=[label] if label else [])
-            for label_value, value in found:
-                family.add_metric([label_value] if label else [], value)
+            labels = ["database", *([label] if label else [])]
+            family = GaugeMetricFamily(PREFIX + name, help_text, labels=labels)
+            for word, value in found:
+                family.add_metric([database, *([word] if label else [])], value)
             yield family
 
 
@@ -77,34 +108,37 @@ def ended(status: Exit) -> dict[Key, float]:
 class Live(Collector):
     """Asks for the values when somebody scrapes."""
 
-    def __init__(self, values: Callable[[], Values]) -> None:
+    def __init__(self, values: Callable[[], Values], database: str) -> None:
         self._values = values
+        self._database = database
 
     def collect(self) -> Iterable[Metric]:
         """Return what the run measures now."""
-        return families(self._values())
+        return families(self._values(), self._database)
 
 
-def page(values: Values) -> bytes:
+def page(values: Values, database: str = UNNAMED) -> bytes:
     """Return the text of one scrape."""
-    return generate_latest(registry_of(lambda: values))
+    return generate_latest(registry_of(lambda: values, database))
 
 
-def registry_of(values: Callable[[], Values]) -> CollectorRegistry:
+def registry_of(values: Callable[[], Values], database: str) -> CollectorRegistry:
     """Return a registry of our own: nothing of the process leaks into it."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(Live(values))
+    registry.register(Live(values, database))
     return registry
 
 
 @contextlib.contextmanager
-def served(values: Callable[[], Values], port: int | None) -> Iterator[None]:
+def served(
+    values: Callable[[], Values], port: int | None, database: str = UNNAMED
+) -> Iterator[None]:
     """Serve /metrics while in this block; None serves nothing."""
     if port is None:
         yield
         return
     try:
-        server, thread = start_http_server(port, registry=registry_of(values))
+        server, thread = start_http_server(port, registry=registry_of(values, database))
     except OSError as error:
         raise Failure(
             f"metrics port {port}: {error.strerror}", "--metrics-port", Exit.USER_ERROR
@@ -123,6 +157,7 @@ class Outlet:
 
     textfile_folder: Path | None = None
     pushgateway_url: str = ""
+    database: str = UNNAMED
     job: str = "knockon_backup"
 
     def keep(self, values: Values, part: str = "run") -> list[str]:
@@ -133,7 +168,7 @@ class Outlet:
         complaints: list[str] = []
         if self.textfile_folder is not None:
             try:
-                write_textfile(self.textfile_folder, values, part)
+                write_textfile(self.textfile_folder, values, self.database, part)
             except OSError as error:
                 complaints.append(
                     f"metrics not written to {self.textfile_folder}: {error.strerror}"
@@ -143,8 +178,8 @@ class Outlet:
         return complaints
 
     def _push(self, values: Values, part: str) -> list[str]:
-        registry = registry_of(lambda: values)
-        grouping = {"part": part}
+        registry = registry_of(lambda: values, self.database)
+        grouping = {"database": self.database, "part": part}
         try:
             pushadd_to_gateway(self.pushgateway_url, self.job, registry, grouping, timeout=10)
         except (URLError, OSError, ValueError) as error:
@@ -152,14 +187,16 @@ class Outlet:
         return []
 
 
-def write_textfile(folder: Path, values: Values, part: str = "run") -> None:
+def write_textfile(
+    folder: Path, values: Values, database: str = UNNAMED, part: str = "run"
+) -> None:
     """Replace the file at once, as the collector may read at any moment."""
-    path = folder / FILE_NAME
+    path = folder / file_name(database)
     merged = kept(path, _KEPT if part == "run" else ("",)) | dict(values)
     handle, name = tempfile.mkstemp(prefix=".knockon", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(page(merged))
+            file.write(page(merged, database))
         Path(name).chmod(0o644)
         Path(name).replace(path)
     except OSError:

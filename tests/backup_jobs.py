@@ -18,8 +18,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.agents import ROOT
 from tests.backup import cluster as postgres
-from tests.monitoring import ROOT, free_port
+from tests.monitoring import free_port
 
 STORE = "pg-main"
 _INSIDE = """

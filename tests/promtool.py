@@ -33,7 +33,7 @@ def parses(queries: list[str], folder: Path) -> None:
 
 def filled(query: str) -> str:
     """Put something into Grafana's variables."""
-    for variable in ("$cluster", "$node", "$job"):
+    for variable in ("$cluster", "$node", "$database"):
         query = query.replace(variable, ".*")
     return query.replace("$__rate_interval", "1m")
 

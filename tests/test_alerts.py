@@ -124,6 +124,11 @@ def test_every_word_a_rule_selects_is_a_word_of_the_model() -> None:
         assert set(chosen.split("|")) <= words[label]
 
 
+def test_no_two_programs_say_different_things_by_one_name() -> None:
+    told = Counter(one.name for one in (*reference.agent_table(), *reference.backup_table()))
+    assert [name for name, times in told.items() if times > 1] == []
+
+
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_promtool_accepts_the_rules(subject: str) -> None:
     assert "SUCCESS" in run("promtool", "check", "rules", rendering.GENERATED / f"{subject}.yaml")

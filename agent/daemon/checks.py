@@ -67,7 +67,7 @@ class Checks:
         self._journal(moment)
         for source in self.sources:
             self.metrics.set("source_up", float(self._is_up(source, moment)), source)
-        self.metrics.set("backup_running", float(bool(self.backups.running)))
+        self.metrics.set("announced_backups", len(self.backups.running))
         recorder = "recorder" in self.sources
         seconds = self.digest.seconds
         if recorder:

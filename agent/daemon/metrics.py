@@ -123,7 +123,7 @@ TABLE: tuple[Told, ...] = (
         {"result": ("created", "exists", "dropped", "refused")},
     ),
     _counter("blind_seconds_total", "source", "Time in which a source could not see.", _BY_SOURCE),
-    _gauge("backup_running", "", "1 while a backup announces itself on this node."),
+    _gauge("announced_backups", "", "Backups that run on this node and say so."),
 )
 _BY_NAME = {one.name: one for one in TABLE}
 

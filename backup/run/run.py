@@ -88,7 +88,9 @@ class _Shift:
             scope.callback(self._abort.close)
             scope.enter_context(_caught(self._abort))
             keeper = scope.enter_context(_locked(store, self._desk, self._say))
-            scope.enter_context(metrics.served(self.values, settings.metrics_port))
+            scope.enter_context(
+                metrics.served(self.values, settings.metrics_port, settings.outlet.database)
+            )
             governed = scope.enter_context(self._governed())
             job = Run(
                 settings, place, self._abort, self._ledger, governed, self._desk.clock_s, self._say

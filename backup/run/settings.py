@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from agent.errors import UserError
 from agent.printable import safe
-from backup.metrics import Outlet
+from backup.metrics import Outlet, as_name, named_after
 from backup.postgres.order import ASSUMED_BYTES_PER_S
 from backup.store.layout import WalMode
 
@@ -92,7 +92,7 @@ def from_options(options: argparse.Namespace) -> Settings:
     if not picked.text("to"):
         raise UserError("where to?", "--to file:///dir, s3://bucket/prefix, gs://… or az://…")
     ceiling, deadline = picked.text("ceiling"), picked.text("deadline")
-    key_file, textfile = picked.text("encrypt_key_file"), picked.text("metrics_textfile")
+    key_file = picked.text("encrypt_key_file")
     return Settings(
         dsn=picked.text("dsn"),
         to=picked.text("to"),
@@ -105,15 +105,24 @@ def from_options(options: argparse.Namespace) -> Settings:
         label=(picked.text("label") or "knockon")[:_MOST_LABEL],
         fast_checkpoint=picked.flag("fast_checkpoint"),
         metrics_port=picked.port("metrics_port"),
-        outlet=Outlet(Path(textfile) if textfile else None, picked.text("metrics_pushgateway")),
+        outlet=_outlet(picked, picked.text("to")),
     )
 
 
-def outlet_of(options: argparse.Namespace) -> Outlet:
+def outlet_of(options: argparse.Namespace, place: str) -> Outlet:
     """Return where metrics are kept, for commands that share only that with a run."""
-    picked = _Picked(options, _read(options.config) if options.config else {})
-    textfile = picked.text("metrics_textfile")
-    return Outlet(Path(textfile) if textfile else None, picked.text("metrics_pushgateway"))
+    return _outlet(_Picked(options, _read(options.config) if options.config else {}), place)
+
+
+def _outlet(picked: _Picked, place: str) -> Outlet:
+    textfile, given = picked.text("metrics_textfile"), picked.text("name")
+    name = as_name(given) if given else named_after(place)
+    if given and name != given:
+        raise UserError(
+            f"{safe(given)} cannot be a name", "letters, digits, '-', '_' and '.', at most 63"
+        )
+    gateway = picked.text("metrics_pushgateway")
+    return Outlet(Path(textfile) if textfile else None, gateway, name)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -143,6 +152,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_outlet(parser: argparse.ArgumentParser) -> None:
     """Declare where settings come from and metrics go to."""
     add = parser.add_argument
+    add("--name", metavar="NAME", help="of the database, in metrics; default: the store's folder")
     add("--metrics-textfile", metavar="DIR", help="keep metrics in this textfile directory")
     add("--metrics-pushgateway", metavar="URL", help="push metrics at the end")
     add("--config", type=Path, metavar="FILE", help="TOML with the same names")
@@ -195,7 +205,7 @@ _KEYS = frozenset(
             "probe",
             "label",
         ),
-        *("fast_checkpoint", "metrics_port", "metrics_textfile", "metrics_pushgateway"),
+        *("fast_checkpoint", "metrics_port", "metrics_textfile", "metrics_pushgateway", "name"),
     }
 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from backup.metrics import file_name, named_after
 from backup.store.layout import Role, from_json
 from backup.store.seal import Key
 from tests.backup.client import (
@@ -257,15 +258,17 @@ def test_pg_hba_without_a_line(small: Cluster, target: str) -> None:
 def test_progress_and_metrics_are_kept(small: Cluster, target: str, tmp_path: Path) -> None:
     status, said = paced_run(*run_of(small.dsn, target, "--metrics-textfile", str(tmp_path)))
     assert status == 0, said
-    page = (tmp_path / "knockon_backup.prom").read_text()
-    assert 'knockon_backup_last_run_exit{reason="done"} 1.0' in page
+    (kept,) = tmp_path.glob("*.prom")
+    assert kept.name == file_name(named_after(target))
+    page = kept.read_text()
+    assert 'reason="done"} 1.0' in page
     assert "knockon_backup_last_success_timestamp_seconds" in page
     failed, _ = paced_run(
         *run_of("host=/nowhere user=x", target, "--metrics-textfile", str(tmp_path))
     )
-    after = (tmp_path / "knockon_backup.prom").read_text()
+    after = kept.read_text()
     assert failed == 1
-    assert 'knockon_backup_last_run_exit{reason="failed"} 1.0' in after
+    assert 'reason="failed"} 1.0' in after
     line = next(one for one in page.splitlines() if one.startswith("knockon_backup_last_success"))
     assert line in after
 
@@ -281,5 +284,6 @@ def test_metrics_are_served_while_it_runs(small: Cluster, target: str) -> None:
     finally:
         process.terminate()
         finish(process)
-    assert "knockon_backup_running 1.0" in page
-    assert "knockon_backup_max_rate_bytes_per_second 4e+07" in page
+    labels = f'{{database="{named_after(target)}"}}'
+    assert f"knockon_backup_running{labels} 1.0" in page
+    assert f"knockon_backup_max_rate_bytes_per_second{labels} 4e+07" in page

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from backup.commands import main
 from backup.exits import Exit
 from backup.fields import Malformed
 from backup.postgres.manifest import hasher, parse_manifest
@@ -221,3 +222,21 @@ def test_hostile_lists_are_refused() -> None:
 def test_paths_that_are_no_utf8_are_read() -> None:
     rows: list[dict[str, object]] = [{"Encoded-Path": "62617365ff", "Size": 0}]
     assert list(parse_manifest(manifest_text(rows)).files) == ["base\udcff"]
+
+
+def test_what_a_check_found_is_kept_for_the_alerts(store: Store, tmp_path: Path) -> None:
+    place = f"file://{tmp_path}/store"
+    asked = ("verify", "--from", place, "--name", "pg-main", "--metrics-textfile", str(tmp_path))
+    published = forge(store)
+    assert main(asked) == Exit.DONE
+    page = tmp_path / "knockon_backup_pg-main.prom"
+    assert 'knockon_backup_verify_good{database="pg-main"} 1.0' in page.read_text()
+    store.delete([f"{published.id}/{published.archives[0].objects[0].key}"])
+    assert main(asked) == Exit.NOT_VERIFIED
+    assert 'knockon_backup_verify_good{database="pg-main"} 0.0' in page.read_text()
+
+
+def test_a_check_that_could_not_look_says_nothing_about_the_backup(tmp_path: Path) -> None:
+    asked = ("verify", "--from", f"file://{tmp_path}/gone", "--metrics-textfile", str(tmp_path))
+    assert main(asked) == Exit.USER_ERROR
+    assert list(tmp_path.glob("*.prom")) == []

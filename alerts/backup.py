@@ -9,6 +9,17 @@ _WHICH = "cluster, database"
 _ONE_RUN = "cluster, database, namespace, job, instance"
 _NO_FAULT = "done|nothing_to_do|locked"
 _NAME = "{{ $labels.database }}"
+_OF_IT = "{cluster=%q,database=%q}"
+_LAST_RUN = (
+    '{{ with query (printf "topk(1, (knockon_backup_last_run_exit'
+    f"{_OF_IT} == 1) * on ({_ONE_RUN}) group_left () "
+    f'knockon_backup_last_run_timestamp_seconds{_OF_IT})" '
+    "$labels.cluster $labels.database $labels.cluster $labels.database) }}"
+    "{{ $reason := (. | first).Labels.reason }}"
+    "{{ if eq $reason `done` }}the schedule: the last run was good, and none came after it"
+    '{{ else }}the last run, which ended with "{{ $reason | reReplaceAll "_" " " }}"{{ end }}'
+    "{{ else }}not known: no run says how it ended{{ end }}"
+)
 
 
 def group(limits: Thresholds) -> Group:
@@ -43,7 +54,7 @@ def _stale(limits: Thresholds) -> Alert:
         severity=Severity.CRITICAL,
         summary=f"Last good backup of {_NAME} is {{{{ $value | humanizeDuration }}}} old",
         description=f"""Victim: the database {_NAME}: if its disk fails now, everything since
-            then is lost. Offender: runs that fail, never start, or miss their deadline.""",
+            then is lost. Offender: {_LAST_RUN}.""",
         board=Board.BACKUPS,
     )
 

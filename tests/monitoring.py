@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 HOST = "127.0.0.1"
 
 

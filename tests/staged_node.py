@@ -38,6 +38,8 @@ class Kernel:
 
     tree: NodeTree
     strained: threading.Event = field(default_factory=threading.Event)
+    began_s: float = field(default_factory=time.monotonic)
+    strained_at_s: float = 0.0
     _pressure_us: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_CALM, 0.0))
     _read_bytes: int = 0
 
@@ -88,7 +90,16 @@ class StagedNode:
 
     def strain(self) -> None:
         """Let the disk be eaten up, and the runtime wait for it."""
+        self.kernel.strained_at_s = time.monotonic()
         self.kernel.strained.set()
+
+    def seconds_recorded(self) -> float:
+        """Return for how long the node has been watched."""
+        return time.monotonic() - self.kernel.began_s
+
+    def seconds_strained(self) -> float:
+        """Return for how long its disk has been eaten up."""
+        return time.monotonic() - self.kernel.strained_at_s
 
     def kill(self) -> None:
         """Let the health monitor do what it does, and the kubelet what follows."""

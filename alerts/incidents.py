@@ -22,7 +22,11 @@ _RUNTIME_ENDED = f"""knockon_open_incident_info{{
     or knockon_open_incident_info{{{NOT_PLANNED}, cause="runtime_crash"}}"""
 
 _CAUSE = '{{ $labels.cause | reReplaceAll "_" " " }}'
-_KILLER = '{{ or $labels.killer_name `nobody` }} ({{ $labels.killer | reReplaceAll "_" " " }})'
+_KILLER = (
+    '{{ $kind := $labels.killer | reReplaceAll "_" " " }}'
+    "{{ with $labels.killer_name }}{{ . }} ({{ $kind }})"
+    "{{ else if eq $kind `none` }}nobody that is known{{ else }}an unnamed {{ $kind }}{{ end }}"
+)
 _OFFENDER = (
     "{{ if $labels.offender_name }}{{ $labels.offender_kind }} "
     "{{ with $labels.offender_namespace }}{{ . }}/{{ end }}{{ $labels.offender_name }}"

@@ -24,7 +24,7 @@ _RUNTIME_ENDED = f"""knockon_open_incident_info{{
 _CAUSE = '{{ $labels.cause | reReplaceAll "_" " " }}'
 _KILLER = (
     '{{ $kind := $labels.killer | reReplaceAll "_" " " }}'
-    "{{ with $labels.killer_name }}{{ . }} ({{ $kind }})"
+    "{{ if $labels.killer_name }}{{ $labels.killer_name }} ({{ $kind }})"
     "{{ else if eq $kind `none` }}nobody that is known{{ else }}an unnamed {{ $kind }}{{ end }}"
 )
 _OFFENDER = (

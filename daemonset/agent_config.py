@@ -12,6 +12,7 @@ from typing import Any
 from agent.daemon.config_file import parse
 from agent.errors import UserError
 from daemonset.context import Context
+from daemonset.parts import AGENT, CLUSTER, selector
 
 CONFIG = Path(__file__).parent / "config.toml"
 # Not inside each other: no mount point can be made in a read-only volume.
@@ -30,25 +31,45 @@ def settings(context: Context) -> dict[str, dict[str, Any]]:
     made: dict[str, dict[str, Any]] = {
         "node": {"root": root(context) or "/"},
         "state": {"directory": f"{root(context)}{context['host']['ring']}/state"},
-        "http": {"listen": f"0.0.0.0:{context['metrics']['port']}"},
+        "http": _port(context),
     }
     probe = context["profiles"]["probe"]
     if probe["enabled"]:
         made["probe"] = {probe["runtime"]: f"{root(context)}{probe_socket(context)}"}
     if context["agent"]["rules"]:
         made["journal"] = {"rules": RULES}
+    return _with(made, "agent.config", context["agent"]["config"])
+
+
+def of_cluster(context: Context) -> dict[str, dict[str, Any]]:
+    """Return what the cluster's replica differs in from the defaults."""
+    mine = ",".join(f"{key}={value}" for key, value in selector(context, AGENT).items())
+    made: dict[str, dict[str, Any]] = {
+        "cluster": {"lease": f"{context['name']}-{CLUSTER}", "agents": mine},
+        "http": _port(context),
+    }
+    return _with(made, "cluster.config", context["cluster"]["config"])
+
+
+def _port(context: Context) -> dict[str, Any]:
+    made = {"listen": f"0.0.0.0:{context['metrics']['port']}"}
     if context["metrics"]["tlsSecret"]:
-        made["http"] |= {"tls_certificate": f"{TLS}/tls.crt", "tls_key": f"{TLS}/tls.key"}
+        made |= {"tls_certificate": f"{TLS}/tls.crt", "tls_key": f"{TLS}/tls.key"}
         if context["metrics"]["clientCertificates"]:
-            made["http"]["client_authority"] = f"{TLS}/ca.crt"
-    for section, wanted in context["agent"]["config"].items():
-        if not isinstance(wanted, Mapping):
-            raise UserError(f"agent.config.{section} must be a table", "{kube: {events: watch}}")
-        made[section] = {**made.get(section, {}), **wanted}
+            made["client_authority"] = f"{TLS}/ca.crt"
+    return made
+
+
+def _with(made: dict[str, dict[str, Any]], name: str, wanted: Context) -> dict[str, dict[str, Any]]:
+    """Put the user's settings over ours; raises UserError for what the agent would refuse."""
+    for section, values in wanted.items():
+        if not isinstance(values, Mapping):
+            raise UserError(f"{name}.{section} must be a table", "{kube: {events: watch}}")
+        made[section] = {**made.get(section, {}), **values}
     _, faults = parse(made)
     if faults:
         more = f"and {len(faults) - 1} more" if len(faults) > 1 else ""
-        raise UserError(f"agent.config: {faults[0]}", more)
+        raise UserError(f"{name}: {faults[0]}", more)
     return made
 
 

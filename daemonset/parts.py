@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+from itertools import groupby
 from typing import Any
 
 from kubernetes import client  # noqa: TID251 - manifests are made on a laptop
@@ -9,8 +12,9 @@ from kubernetes import client  # noqa: TID251 - manifests are made on a laptop
 from agent import __version__
 from agent.errors import UserError
 from daemonset.context import Context
+from daemonset.rights import Right
 
-AGENT, BACKUP, RESTORE_TEST = "agent", "backup", "restore-test"
+AGENT, CLUSTER, BACKUP, RESTORE_TEST = "agent", "cluster", "backup", "restore-test"
 
 
 def labels(context: Context, component: str) -> dict[str, str]:
@@ -48,9 +52,11 @@ def cluster_meta(context: Context, **more: Any) -> client.V1ObjectMeta:  # noqa:
     return client.V1ObjectMeta(**{**known, **more})
 
 
-def image(context: Context) -> str:
-    """Return the agent's image; a digest wins over a tag."""
+def image(context: Context, suffix: str = "") -> str:
+    """Return the agent's image, or one beside it; a digest wins over a tag."""
     told = context["image"]
+    if suffix:  # another image than the one the digest is of
+        return f"{told['repository']}{suffix}:{told['tag'] or __version__}"
     if told["digest"]:
         if not told["digest"].startswith("sha256:"):
             raise UserError("image.digest must begin with sha256:", "docker inspect shows it")
@@ -81,6 +87,49 @@ def fixed_memory(cpu_request: str, memory: str) -> client.V1ResourceRequirements
     return client.V1ResourceRequirements(
         requests={"cpu": cpu_request, "memory": memory}, limits={"memory": memory}
     )
+
+
+def scheme(context: Context) -> str:
+    """Return how the port is spoken to."""
+    return "HTTPS" if context["metrics"]["tlsSecret"] else "HTTP"
+
+
+def scrape_annotations(context: Context, config: str) -> dict[str, str]:
+    """Return a pod's annotations: a mark of its configuration, and where Prometheus finds it."""
+    scrape = {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(context["metrics"]["port"]),
+        "prometheus.io/path": "/metrics",
+        "prometheus.io/scheme": scheme(context).lower(),
+    }
+    return {
+        "knockon.dev/config": hashlib.sha256(config.encode()).hexdigest()[:16],
+        **(scrape if context["metrics"]["annotations"] else {}),
+    }
+
+
+def port_probe(context: Context, path: str, **times: Any) -> client.V1Probe:  # noqa: ANN401
+    """Ask over HTTP; where clients need a certificate the kubelet has none, and only connects."""
+    metrics = context["metrics"]
+    if metrics["tlsSecret"] and metrics["clientCertificates"]:
+        how: dict[str, Any] = {"tcp_socket": client.V1TCPSocketAction(port="metrics")}
+    else:
+        get = client.V1HTTPGetAction(path=path, port="metrics", scheme=scheme(context))
+        how = {"http_get": get}
+    return client.V1Probe(timeout_seconds=5, **how, **times)
+
+
+def policy_rules(granted: Iterable[Right], name: str = "") -> list[client.V1PolicyRule]:
+    """Return rights as the rules of a role: those on one resource together."""
+    return [
+        client.V1PolicyRule(
+            api_groups=[group],
+            resources=[resource],
+            verbs=[one.verb for one in same],
+            resource_names=[name] if name else None,
+        )
+        for (group, resource), same in groupby(granted, lambda one: (one.group, one.resource))
+    ]
 
 
 def tolerations(wanted: list[Context]) -> list[client.V1Toleration] | None:

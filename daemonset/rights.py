@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-CORE, EVENTS = "", "events.k8s.io"
+CORE, EVENTS, LEASES = "", "events.k8s.io", "coordination.k8s.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,3 +32,24 @@ def rights(*, access: str, events: str, publish: bool) -> Iterator[Right]:
         yield Right(CORE, "nodes", "list", "counts the nodes once (limit=1)")
     if publish:
         yield Right(EVENTS, "events", "create", "the explanation, on victim, offender and node")
+
+
+def cluster_rights() -> Iterator[Right]:
+    """Yield the rights of the cluster's replica in the whole cluster."""
+    yield Right(CORE, "events", "list", "what the agents told within the last hour")
+    yield Right(CORE, "events", "watch", "what they tell, and SandboxChanged of every node")
+    yield Right(CORE, "nodes", "list", "which nodes there are (metadata only)")
+    yield Right(CORE, "nodes", "watch", "nodes as they come and go (metadata only)")
+
+
+def own_rights() -> Iterator[Right]:
+    """Yield the rights of the cluster's replica in its own namespace."""
+    yield Right(CORE, "pods", "list", "on which nodes an agent runs")
+    yield Right(CORE, "pods", "watch", "agents as they come and go")
+    yield Right(LEASES, "leases", "create", "its Lease, the first time; no name can be given here")
+
+
+def lease_rights() -> Iterator[Right]:
+    """Yield the rights of the cluster's replica on its one Lease."""
+    yield Right(LEASES, "leases", "get", "who leads")
+    yield Right(LEASES, "leases", "update", "to take it, renew it, and let go of it")

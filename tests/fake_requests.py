@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from tests.fake_api import FakeApi
 
 _PATH = re.compile(
-    r"/(?:api/v1|apis/(?P<group>events\.k8s\.io)/v1)"
-    r"(?:/namespaces/(?P<namespace>[^/]+))?/(?P<resource>pods|nodes|events)(?:/(?P<name>[^/]+))?"
+    r"/(?:api/v1|apis/(?P<group>events\.k8s\.io)/v1|apis/coordination\.k8s\.io/v1)"
+    r"(?:/namespaces/(?P<namespace>[^/]+))?"
+    r"/(?P<resource>pods|nodes|events|leases)(?:/(?P<name>[^/]+))?"
 )
-_KINDS = {"pods": "Pod", "nodes": "Node", "events": "Event"}
+_KINDS = {"pods": "Pod", "nodes": "Node", "events": "Event", "leases": "Lease"}
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 
 
@@ -136,9 +137,16 @@ class Handler(BaseHTTPRequestHandler):
         else:
             sent = json.loads(self._body)
             whole = _merged(found, sent) if verb == "patch" else sent
-            self._send(200, self._shown(store.put(resource, whole)))
+            put = store.put_over(resource, whole)
+            if put is None:
+                self._status(409, f'"{self._name}": the object has been modified')
+            else:
+                self._send(200, self._shown(put))
 
     def _shown(self, thing: Object) -> Object:
+        if "as=PartialObjectMetadata" in self.headers.get("Accept", ""):
+            kind = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
+            return kind | {"metadata": thing["metadata"]}
         return to_new(thing) if self._new_form else thing
 
     # -- writing ---------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ FIELDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "spec.schedulerName": ("spec", "schedulerName"),
         "status.phase": ("status", "phase"),
     },
+    "leases": _COMMON,
     "nodes": _COMMON | {"spec.unschedulable": ("spec", "unschedulable")},
     "events": _COMMON
     | {f"involvedObject.{name}": ("involvedObject", name) for name in _ABOUT}
@@ -83,6 +84,15 @@ class Store:
         with self.changed:
             known = key_of(thing) in self._of(resource)
             return self._write(resource, thing, "MODIFIED" if known else "ADDED")
+
+    def put_over(self, resource: str, thing: Mapping[str, Any]) -> Object | None:
+        """Replace the version that was read; nothing when there is a newer one."""
+        with self.changed:
+            known = self._of(resource).get(key_of(thing))
+            read = thing["metadata"].get("resourceVersion")
+            if known is None or read not in (None, known["metadata"]["resourceVersion"]):
+                return None
+            return self._write(resource, thing, "MODIFIED")
 
     def delete(self, resource: str, namespace: str, name: str) -> Object | None:
         """Remove an object; the log keeps its last state under a version of its own."""

@@ -71,6 +71,10 @@ def test_a_victim_reads_killer_cause_numbers_and_incident_in_its_own_description
     assert victim["metadata"]["annotations"] == {
         "knockon.dev/incident": "7f3a90c1d2",
         "knockon.dev/cause": "io_saturation",
+        "knockon.dev/confidence": "0.82",
+        "knockon.dev/killer": "health_monitor",
+        "knockon.dev/killer-name": "kube-docker-monitor.service",
+        "knockon.dev/owner": "StatefulSet/pg",
     }
 
 

@@ -13,8 +13,13 @@ from agent.printable import safe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The agent's only option."""
+    """The agent's options."""
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="its settings")
+    parser.add_argument(
+        "--cluster",
+        action="store_true",
+        help="not a node's agent but the cluster's replica: joins what the nodes tell",
+    )
 
 
 def add_check_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +31,8 @@ def command(options: argparse.Namespace) -> int:
     """Become the agent: a process of its own, without the modules of the command line."""
     status = _check(options.config)
     if status == 0:
-        words = [sys.executable, "-m", "agent.daemon", str(options.config)]
+        module = "agent.fleet" if options.cluster else "agent.daemon"
+        words = [sys.executable, "-m", module, str(options.config)]
         os.execv(sys.executable, words)  # noqa: S606 - our own module
     return status
 

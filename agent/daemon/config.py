@@ -104,6 +104,17 @@ class HttpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """The one replica of a cluster (``knockon agent --cluster``)."""
+
+    namespace: str = _is("")  # of the Lease and the agents; empty: the pod's own
+    lease: str = _is("knockon-cluster")
+    lease_s: float = _is(15.0, 1.0, 600.0)
+    agents: str = _is("app.kubernetes.io/name=knockon,app.kubernetes.io/component=agent")
+    absent_after_s: float = _is(300.0, 0.0, 86_400.0)
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """How the agent's own log looks."""
 
@@ -122,6 +133,7 @@ class Config:
     incidents: IncidentSettings = IncidentSettings()
     state: StateSettings = StateSettings()
     http: HttpSettings = HttpSettings()
+    cluster: ClusterSettings = ClusterSettings()
     log: LogSettings = LogSettings()
 
 

@@ -16,6 +16,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from agent.daemon.config import HttpSettings
@@ -29,6 +30,7 @@ _PATIENCE_S = 10.0
 _MOST_AT_ONCE = 16
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
+Answer = tuple[HTTPStatus, str, bytes]
 
 
 class Pulse:
@@ -49,6 +51,13 @@ class Pulse:
         return self._steady() - self._beat_s
 
 
+class Answering(Protocol):
+    """Whatever has pages."""
+
+    def answer(self, path: str) -> Answer:
+        """Give status, content type and body of one path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pages:
     """What there is to be seen."""
@@ -57,7 +66,7 @@ class Pages:
     pulse: Pulse
     store: Store
 
-    def answer(self, path: str) -> tuple[HTTPStatus, str, bytes]:
+    def answer(self, path: str) -> Answer:
         """Give status, content type and body of one path."""
         if path == "/metrics":
             return HTTPStatus.OK, CONTENT_TYPE, self.metrics()
@@ -140,7 +149,7 @@ class HttpServer(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 32
 
-    def __init__(self, address: tuple[str, int], pages: Pages, tls: Tls | None = None) -> None:
+    def __init__(self, address: tuple[str, int], pages: Answering, tls: Tls | None = None) -> None:
         self.pages = pages
         self._context = tls.context() if tls else None
         self._slots = threading.BoundedSemaphore(_MOST_AT_ONCE)
@@ -188,7 +197,7 @@ class HttpServer(ThreadingHTTPServer):
         """A client that hung up is no news."""
 
 
-def serve(settings: HttpSettings, pages: Pages) -> HttpServer | None:
+def serve(settings: HttpSettings, pages: Answering) -> HttpServer | None:
     """Begin to serve as the configuration says; nothing when it names no port."""
     where = address(settings.listen) if settings.listen else None
     if where is None:

@@ -71,12 +71,13 @@ def announcements(
     incident has no time. A pod is told nothing while its restart is not explained.
     """
     uids = {(pod.namespace, pod.name): pod.uid for pod in pods}
+    owners = {(pod.namespace, pod.name): pod.owner for pod in pods}
     sayings = (
         *_to_the_node(diagnosis, uids),
         *_to_the_offender(diagnosis, uids),
         *_to_the_victims(diagnosis, uids),
     )
-    made = (_announcement(diagnosis, saying, now_s) for saying in sayings)
+    made = (_announcement(diagnosis, saying, owners, now_s) for saying in sayings)
     return tuple(one for one in made if _names_are_possible(one))
 
 
@@ -162,7 +163,9 @@ def _node_reason(diagnosis: Diagnosis) -> str:
     return first or second or "PodsRestarted"
 
 
-def _announcement(diagnosis: Diagnosis, saying: _Saying, now_s: float) -> Announcement:
+def _announcement(
+    diagnosis: Diagnosis, saying: _Saying, owners: Mapping[tuple[str, str], str], now_s: float
+) -> Announcement:
     incident, about = diagnosis.incident, saying.about
     namespace = about.get("namespace", "default")  # where Events about nodes live
     mark = "\0".join((incident.id, saying.role, namespace, about["name"]))
@@ -174,10 +177,7 @@ def _announcement(diagnosis: Diagnosis, saying: _Saying, now_s: float) -> Announ
         "metadata": {
             "name": name,
             "namespace": namespace,
-            "annotations": {
-                "knockon.dev/incident": incident.id,
-                "knockon.dev/cause": diagnosis.cause.value,
-            },
+            "annotations": _annotations(diagnosis, owners.get((namespace, about["name"]), "")),
         },
         "eventTime": rfc3339(at_s) or rfc3339(now_s),
         "type": "Normal" if diagnosis.planned else "Warning",
@@ -191,6 +191,20 @@ def _announcement(diagnosis: Diagnosis, saying: _Saying, now_s: float) -> Announ
     if saying.related is not None and saying.related != about:
         body["related"] = saying.related
     return Announcement(incident.id, namespace, name, body)
+
+
+def _annotations(diagnosis: Diagnosis, owner: str) -> dict[str, str]:
+    """For programs: what the cluster's replica joins the incidents of many nodes by."""
+    killer = diagnosis.killer
+    known = {
+        "incident": diagnosis.incident.id,
+        "cause": diagnosis.cause.value,
+        "confidence": f"{diagnosis.confidence:.2f}",
+        "killer": killer.kind.value if killer else "",
+        "killer-name": safe(killer.name, 100) if killer else "",
+        "owner": safe(owner, 300),
+    }
+    return {f"knockon.dev/{key}": value for key, value in known.items() if value}
 
 
 def _note(says: Sequence[str], end: str) -> str:

@@ -8,6 +8,13 @@ from enum import StrEnum
 
 from agent.sources.untyped import text, whole
 
+JSON = "application/json"
+
+
+def metadata_of(kind: str) -> str:
+    """Ask for names and labels alone, without spec and status (``PartialObjectMetadata``)."""
+    return f"{JSON};as={kind};g=meta.k8s.io;v=v1,{JSON}"
+
 
 class Trouble(StrEnum):
     """Why an answer is not what was asked for."""
@@ -45,6 +52,7 @@ class Call:
     path: str
     query: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    accept: str = JSON
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class Api:
         target = self._access.prefix + quote(call.path)
         if call.query:
             target += "?" + urlencode(call.query)
-        headers = {"Accept": "application/json", "User-Agent": "knockon"}
+        headers = {"Accept": call.accept, "User-Agent": "knockon"}
         token = self._access.bearer()
         if token:
             headers["Authorization"] = f"Bearer {token}"

@@ -121,7 +121,10 @@ def sandbox_events_mode(api: Api, asked: SandboxEvents) -> tuple[SandboxEvents, 
 def watch_sandbox_events(
     api: Api, node: str, clockwork: Clockwork, tuning: Tuning | None = None
 ) -> Iterator[Record | BlindSpot]:
-    """Follow ``SandboxChanged`` of this node's pods; only for clusters of few nodes."""
+    """Follow ``SandboxChanged`` of this node's pods; only for clusters of few nodes.
+
+    Without a node those of the whole cluster are told: once, by its one replica.
+    """
     tuned = tuning or Tuning(watch_s=_EVENT_WATCH_S)
     feed = Feed(
         "events", "/api/v1/events", "reason=SandboxChanged", _event, False, *_lengths(tuned)
@@ -139,7 +142,8 @@ def watch_sandbox_events(
             known.pop(told.item.key, None)
             continue
         for item in items:
-            if item.record.fields.get("NODE") == node and known.get(item.key) != item.version:
+            ours = not node or item.record.fields.get("NODE") == node
+            if ours and known.get(item.key) != item.version:
                 known[item.key] = item.version
                 yield item.record
 

@@ -12,7 +12,15 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from agent.kube.answers import Broken, Call, Refusal, Trouble, refusal_of
+from agent.kube.answers import (
+    JSON,
+    Broken,
+    Call,
+    Refusal,
+    Trouble,
+    metadata_of,
+    refusal_of,
+)
 from agent.kube.http import Api
 from agent.kube.pace import Clockwork, backoff_s
 from agent.model import BlindSpot
@@ -41,6 +49,7 @@ class Feed(Generic[T]):
     watch_s: float = 300.0  # asked of the server, up to half as long again
     silent_s: float = 150.0  # bookmarks come every minute; without one the socket is half open
     answer_s: float = 30.0
+    metadata_only: bool = False  # spares the server and us specs and statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +141,8 @@ class Follower(Generic[T]):
             query += [("resourceVersion", self._floor), ("resourceVersionMatch", "NotOlderThan")]
         else:
             query += [("resourceVersion", "0")]
-        return Call("list", feed.resource, feed.path, tuple(query))
+        accept = metadata_of("PartialObjectMetadataList") if feed.metadata_only else JSON
+        return Call("list", feed.resource, feed.path, tuple(query), accept=accept)
 
     # -- one watch -------------------------------------------------------------------------------
 
@@ -146,7 +156,8 @@ class Follower(Generic[T]):
             ("timeoutSeconds", str(watch_s)),
             ("allowWatchBookmarks", "true"),
         )
-        call = Call("watch", feed.resource, feed.path, query)
+        accept = metadata_of("PartialObjectMetadata") if feed.metadata_only else JSON
+        call = Call("watch", feed.resource, feed.path, query, accept=accept)
         silent_s = feed.silent_s if feed.cached else watch_s + feed.silent_s
         began_s = self._clockwork.now_s()
         answer = self._api.open(call, feed.answer_s, silent_s)

@@ -15,9 +15,6 @@ governor     buys: limits for foreign backup tools started here; costs: write ac
 
 from __future__ import annotations
 
-import hashlib
-from typing import Any
-
 from kubernetes import client
 
 from daemonset import agent_config, mounts
@@ -29,7 +26,9 @@ from daemonset.parts import (
     labels,
     locked_down,
     meta,
+    port_probe,
     pull_secrets,
+    scrape_annotations,
     selector,
     tolerations,
 )
@@ -62,17 +61,7 @@ def template(context: Context) -> client.V1DaemonSet:
 
 def _annotations(context: Context) -> dict[str, str]:
     config = agent_config.text(context) + "".join(map(str, context["agent"]["rules"].items()))
-    scrape = {
-        "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(context["metrics"]["port"]),
-        "prometheus.io/path": "/metrics",
-        "prometheus.io/scheme": _scheme(context).lower(),
-    }
-    return {
-        "knockon.dev/config": hashlib.sha256(config.encode()).hexdigest()[:16],
-        **(scrape if context["metrics"]["annotations"] else {}),
-        **context["agent"]["podAnnotations"],
-    }
+    return {**scrape_annotations(context, config), **context["agent"]["podAnnotations"]}
 
 
 def _pod(context: Context) -> client.V1PodSpec:
@@ -121,24 +110,9 @@ def _container(context: Context) -> client.V1Container:
             if agent["seLinuxType"]
             else None,
         ),
-        liveness_probe=_probe(context, "/healthz", failure_threshold=6, period_seconds=10),
-        readiness_probe=_probe(context, "/readyz", failure_threshold=3, period_seconds=5),
-        startup_probe=_probe(context, "/healthz", failure_threshold=60, period_seconds=1),
+        liveness_probe=port_probe(context, "/healthz", failure_threshold=6, period_seconds=10),
+        readiness_probe=port_probe(context, "/readyz", failure_threshold=3, period_seconds=5),
+        startup_probe=port_probe(context, "/healthz", failure_threshold=60, period_seconds=1),
         termination_message_policy="FallbackToLogsOnError",
         volume_mounts=mounts.mounts(context),
     )
-
-
-def _probe(context: Context, path: str, **times: Any) -> client.V1Probe:  # noqa: ANN401
-    """Ask over HTTP; where clients need a certificate the kubelet has none, and only connects."""
-    metrics = context["metrics"]
-    if metrics["tlsSecret"] and metrics["clientCertificates"]:
-        how: dict[str, Any] = {"tcp_socket": client.V1TCPSocketAction(port="metrics")}
-    else:
-        scheme = _scheme(context)
-        how = {"http_get": client.V1HTTPGetAction(path=path, port="metrics", scheme=scheme)}
-    return client.V1Probe(timeout_seconds=5, **how, **times)
-
-
-def _scheme(context: Context) -> str:
-    return "HTTPS" if context["metrics"]["tlsSecret"] else "HTTP"

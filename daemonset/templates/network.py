@@ -9,20 +9,27 @@ from __future__ import annotations
 from kubernetes import client
 
 from daemonset.context import Context
-from daemonset.parts import AGENT, meta, selector
+from daemonset.parts import AGENT, CLUSTER, meta, selector
 
 
-def template(context: Context) -> client.V1NetworkPolicy | None:
-    """Return the NetworkPolicy."""
-    wanted = context["networkPolicy"]
-    if not wanted["enabled"]:
+def template(context: Context) -> list[client.V1NetworkPolicy] | None:
+    """Return a NetworkPolicy for the agents, and one for the cluster's replica."""
+    if not context["networkPolicy"]["enabled"]:
         return None
+    made = [_policy(context, AGENT, context["name"])]
+    if context["cluster"]["enabled"]:
+        made.append(_policy(context, CLUSTER, f"{context['name']}-{CLUSTER}"))
+    return made
+
+
+def _policy(context: Context, component: str, name: str) -> client.V1NetworkPolicy:
+    wanted = context["networkPolicy"]
     return client.V1NetworkPolicy(
         api_version="networking.k8s.io/v1",
         kind="NetworkPolicy",
-        metadata=meta(context),
+        metadata=meta(context, component, name=name),
         spec=client.V1NetworkPolicySpec(
-            pod_selector=client.V1LabelSelector(match_labels=selector(context, AGENT)),
+            pod_selector=client.V1LabelSelector(match_labels=selector(context, component)),
             policy_types=["Ingress", "Egress"],
             ingress=[
                 client.V1NetworkPolicyIngressRule(

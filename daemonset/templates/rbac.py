@@ -9,13 +9,11 @@ events create         (events.k8s.io) the explanation, on the victim, the offend
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from kubernetes import client
 
 from daemonset.agent_config import effective
 from daemonset.context import Context
-from daemonset.parts import cluster_meta, meta
+from daemonset.parts import cluster_meta, meta, policy_rules
 from daemonset.rights import rights
 
 
@@ -57,9 +55,4 @@ def _rules(context: Context) -> list[client.V1PolicyRule]:
         events=effective(context, "kube", "events"),
         publish=effective(context, "kube", "publish"),
     )
-    return [
-        client.V1PolicyRule(
-            api_groups=[group], resources=[resource], verbs=[one.verb for one in same]
-        )
-        for (group, resource), same in groupby(granted, lambda one: (one.group, one.resource))
-    ]
+    return policy_rules(granted)

@@ -43,6 +43,12 @@ def agent_pod(*settings: str, everything: bool = False) -> Thing:
     return pod
 
 
+def cluster_pod(*settings: str) -> Thing:
+    made = one("Deployment", "cluster.enabled=true", *settings)
+    pod: Thing = made["spec"]["template"]["spec"]
+    return pod
+
+
 def job_pod(name: str) -> Thing:
     job = one("CronJob", everything=True, named=name)
     pod: Thing = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]

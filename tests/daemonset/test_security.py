@@ -16,6 +16,7 @@ from daemonset.render import Order, render
 from tests.daemonset.manifest import (
     EVERYTHING,
     agent_pod,
+    cluster_pod,
     job_pod,
     one,
     rendered,
@@ -40,7 +41,9 @@ def switched(*profiles: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "pod", [agent_pod(), *map(job_pod, JOBS)], ids=["agent", "backup", "restore-test"]
+    "pod",
+    [agent_pod(), cluster_pod(), *map(job_pod, JOBS)],
+    ids=["agent", "cluster", "backup", "restore-test"],
 )
 def test_no_pod_can_gain_anything(pod: dict[str, Any]) -> None:
     for key in ("hostPID", "hostNetwork", "hostIPC", "shareProcessNamespace"):
@@ -244,7 +247,12 @@ def test_values_that_cannot_work_are_refused(setting: str, says: str) -> None:
 
 
 def test_only_prometheus_gets_in_and_only_the_api_server_is_reached() -> None:
-    policy = one("NetworkPolicy", everything=True)["spec"]
+    for name in ("knockon", "knockon-cluster"):
+        only_prometheus_and_the_api_server(one("NetworkPolicy", everything=True, named=name))
+
+
+def only_prometheus_and_the_api_server(thing: dict[str, Any]) -> None:
+    policy = thing["spec"]
     assert sorted(policy["policyTypes"]) == ["Egress", "Ingress"]
     (ingress,) = policy["ingress"]
     assert ingress["ports"] == [{"protocol": "TCP", "port": 9479}]

@@ -36,20 +36,23 @@ exec systemd-nspawn -q --register=no --keep-unit -D "$run/root" "$@"
 class Box:
     """A booted node; use as a context manager, everything is removed at the end."""
 
-    def __init__(self, cache: Path, *, kernel_log: bool = False) -> None:
+    def __init__(self, cache: Path, *, kernel_log: bool = False, network: bool = False) -> None:
         """Prepare the image and a scratch directory; nothing runs yet.
 
         With `kernel_log` the node's journald also reads the kernel's messages, which are those of
-        the whole machine.
+        the whole machine. With `network` it shares this machine's network and name servers.
         """
         image.require_tools()
         self._rootfs = image.ensure_rootfs(cache)
         self._run = runs.start(cache)
         self._kernel_log = kernel_log
+        self._network = network
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader: int | None = None
         atexit.register(self.close)
         self._install_node_files()
+        if network:
+            self._share_names()
 
     def __enter__(self) -> Self:
         """Boot the node and return it."""
@@ -71,6 +74,11 @@ class Box:
         release = platform.release()
         short = ".".join(release.split(".")[:2])
         return groups | {f"/{name}": "", name: "/", str(self._run.path): "/lab", release: short}
+
+    @property
+    def files(self) -> Path:
+        """Where files of the node's own root may be laid before it boots, and are found after."""
+        return self._run.path / "upper"
 
     @property
     def cgroup(self) -> str:
@@ -148,7 +156,8 @@ class Box:
         run = self._run.path
         unified = cgroups.is_unified(cgroups.hierarchies())
         options = [
-            "-M", "lab-node", "--capability=all", "--private-users=no", "--private-network",
+            "-M", "lab-node", "--capability=all", "--private-users=no",
+            *([] if self._network else ["--private-network"]),
             "--resolv-conf=off", "--link-journal=no", "--console=pipe",
             "--system-call-filter=@keyring bpf",
             *(["--bind=/dev/kmsg"] if self._kernel_log else []),
@@ -184,6 +193,13 @@ class Box:
         units.mkdir(parents=True)
         for unit in NODE_FILES.glob("*.service"):
             shutil.copy(unit, units)
+
+    def _share_names(self) -> None:
+        """Give the node this machine's way to find other machines."""
+        for name in ("resolv.conf", "hosts"):
+            path = self.files / "etc" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes((Path("/etc") / name).read_bytes())
 
     def _find_leader(self) -> int | None:
         for pid in cgroups.processes(self._run.cgroup):

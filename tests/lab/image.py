@@ -58,7 +58,7 @@ def ensure_rootfs(cache: Path) -> Path:
     simply built again.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    with _locked(cache / "build.lock"):
+    with locked(cache / "build.lock"):
         wanted = cache / f"rootfs-{_recipe_id()}"
         if not wanted.is_dir():
             _drop(cache.glob("building-*"))
@@ -116,7 +116,8 @@ def _drop(leftovers: Iterator[Path]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock against other processes."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

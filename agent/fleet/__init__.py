@@ -1,0 +1,1 @@
+"""A cluster's one replica: which incidents of many nodes are one, which nodes are unseen."""

@@ -83,9 +83,13 @@ def _in_order(fact: Fact) -> tuple[float, str, str]:
 
 
 def _one_story(facts: Sequence[Fact], scope: Scope) -> tuple[Incident, ...]:
-    if not any(fact.kind in ONLY_STORY_OF_A_TICKET for fact in facts):
+    if not any(_tells_a_story(fact) for fact in facts):
         return ()
     return (_incident(facts, scope),)
+
+
+def _tells_a_story(fact: Fact) -> bool:
+    return fact.kind in ONLY_STORY_OF_A_TICKET or fact.detail.get("strength") == "strong"
 
 
 def _without_echoes(facts: Sequence[Fact]) -> list[Fact]:

@@ -73,6 +73,8 @@ def as_claimed(record: Record, names: Names) -> Mapping[str, str]:
 def believes(rule: Rule, trust: Trust, fields: Mapping[str, str]) -> bool:
     """Say whether whoever spoke with these fields may state this rule."""
     match = rule.match
+    if "LEVEL" in match and not match["LEVEL"].fit(fields.get("LEVEL", "")):
+        return False  # no claim of identity, but part of what was said
     if trust is Trust.TRUSTED:
         if rule.quoted is Quoted.ONLY:
             return False

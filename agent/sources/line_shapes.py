@@ -43,6 +43,10 @@ _STRICT_SPEAKER = re.compile(
     r"(?:([^\s:\[\]]{1,253}) )?"
     r"(?:([^\s:\[\]]{1,128})\[(\d{1,10})\]|(kernel|kubelet|systemd|k3s)): ?"
 )
+_BARE_SPEAKER = re.compile(  # a paste whose dates were cut off: "kernel: ...", "dockerd[12]: ..."
+    r"(?:(?P<pid_speaker>[A-Za-z][\w.@/-]{1,40})\[(?P<pid>\d{1,10})\]"
+    r"|(?P<speaker>kernel|systemd|systemd-logind|dockerd|containerd|crio|kubelet|k3s)): (?=\S)"
+)
 _LEVEL_WORD = re.compile(
     r"(?:debug|info|notice|warn|warning|error|err|crit|critical|fatal|trace)$", re.IGNORECASE
 )
@@ -81,7 +85,7 @@ def split_line(text: str) -> Line | None:
     if first == "<":
         match = _KERNEL_LEVEL.match(bare)
         return split_line_after_level(bare[match.end() :]) if match else None
-    return _syslog(bare) or _dated(bare) or _talos(bare) or _dmesg_levelled(bare)
+    return _syslog(bare) or _dated(bare) or _talos(bare) or _dmesg_levelled(bare) or _bare(bare)
 
 
 def split_line_after_level(text: str) -> Line | None:
@@ -187,6 +191,18 @@ def _talos(text: str) -> Line | None:
         return None
     identifier = "kernel" if match[2] == "kern" else "talos"
     return Line(text[match.end() :], stamp, host=match[1] or "", identifier=identifier)
+
+
+def _bare(text: str) -> Line | None:
+    match = _BARE_SPEAKER.match(text)
+    if match is None:
+        return None
+    identifier = match["pid_speaker"] or match["speaker"]
+    rest = text[match.end() :]
+    if identifier == "kernel":
+        rest, monotonic_s = _without_monotonic(rest)
+        return Line(rest, monotonic_s=monotonic_s, identifier=identifier)
+    return Line(rest, identifier=identifier, pid=match["pid"] or "")
 
 
 def _unix(text: str) -> Line | None:

@@ -28,6 +28,10 @@ WRITES_BACK = re.compile(r"jbd2|kworker/u|flush|xfsaild|xfs-|btrfs-|txg_sync|dmc
 """Threads that only ever wait for a disk (fs/jbd2, mm/page-writeback.c, fs/xfs)."""
 
 
+FILE_SYSTEM = re.compile(r"EXT[234]-fs|JBD2|Aborting journal|XFS \(|BTRFS|F2FS")
+"""Who speaks when a file system gives up; a device would have spoken of I/O errors before."""
+
+
 def _about_space(fact: Fact) -> bool:
     told = (fact.detail.get("resource") or fact.text).lower()
     return any(word in told for word in SPACE)
@@ -56,7 +60,15 @@ def disk_error(case: Case) -> Hypothesis | None:
     evidence = [reason(STRONG + 0.1, "device or file system reports errors", errors)]
     if len({fact.text for fact in errors}) > 1:
         evidence.append(reason(WEAK, "in more than one place or way", errors))
+    killed = case.of(Kind.OOM_INVOKED, Kind.OOM_IN_MEMCG, Kind.OOM_KILL, Kind.OOM_NODE_WIDE)
+    if killed and all(_is_file_systems_own(fact) for fact in errors):
+        says = "a file system failed while memory ran out, and no device reports an error"
+        evidence.append(reason(-0.5, says, killed))
     return hypothesis(Cause.DISK_ERROR, evidence)
+
+
+def _is_file_systems_own(error: Fact) -> bool:
+    return FILE_SYSTEM.match(error.text) is not None
 
 
 def io_saturation(case: Case) -> Hypothesis | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.diagnosis.case import Case, is_kubelet
 from agent.diagnosis.causes.runtime import died_of_own_signal
-from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
+from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, of_strength, reason
 from agent.model import Cause, Evidence, Hypothesis, Kind
 
 
@@ -25,7 +25,11 @@ def kubelet_restart(case: Case) -> Hypothesis | None:
         evidence.append(reason(FAIR, "the kubelet refuses to run, with a reason", fatal))
     evidence.extend(_unit_ends(case))
     starts = case.of(Kind.KUBELET_STARTED)
-    if starts:
+    told = of_strength("strong", starts)
+    if told:
+        says = "the kubelet speaks as one that has only just started"
+        evidence.append(reason(FAIR + 0.05, says, told))
+    elif starts:
         evidence.append(reason(HINT, "the kubelet started anew", starts))
     if evidence and case.killed_by_monitor:
         evidence.append(

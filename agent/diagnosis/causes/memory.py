@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import memory_evidence
-from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, hypothesis, of_strength, reason
+from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, of_strength, reason
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
 from agent.rules.roles import Role, role_of
 
+CHARGE_FLAGS = re.compile(r"gfp_mask=(?:0xd0|0x\w+\(GFP_KERNEL\)),.*order=0")
+"""mm/memcontrol.c charges with GFP_KERNEL; user pages come with GFP_HIGHUSER_MOVABLE."""
+
 FEW_PROCESSES = 3
 """A container has one pause and one shim at most; a task dump with more is the node's."""
+
+REREAD_S = 60.0
+"""Events of one start of the kubelet carry ages of whole minutes."""
 
 KEEPS_THE_NODE = Role.RUNTIME | Role.KUBELET
 CONTAINER_SCORES = ("-998", "-997")
@@ -48,21 +56,34 @@ def container_oom(case: Case) -> Hypothesis | None:
     reported = case.of(Kind.CONTAINER_OOM)
     if reported:
         evidence.append(reason(STRONG + 0.05, "the container is reported OOMKilled", reported))
-    invoked = case.of(
-        Kind.OOM_INVOKED,
-        where=lambda f: (
-            f.detail.get("oom_score_adj", f.detail.get("score_adj", "")) in CONTAINER_SCORES
-        ),
-    )
-    if invoked:
-        says = "a Guaranteed container's process asked for the memory"
-        evidence.append(reason(FAIR + 0.1, says, invoked))
+    evidence.extend(_asked_within(case))
     if evidence:
         evidence.extend(_node_wide(case))
     if evidence and case.killed_by_monitor:
         says = "a health monitor killed the runtime; one container's end does not do that"
         evidence.append(reason(-0.5, says, case.killed_by_monitor))
     return hypothesis(Cause.CONTAINER_OOM, evidence)
+
+
+def _asked_within(case: Case) -> list[Evidence]:
+    """Who asked for the memory says something where no line names the limit."""
+    invoked = case.of(Kind.OOM_INVOKED)
+    guaranteed = tuple(f for f in invoked if f.detail.get("oom_score_adj") in CONTAINER_SCORES)
+    if guaranteed:
+        says = "a Guaranteed container's process asked for the memory"
+        return [reason(FAIR + 0.1, says, guaranteed)]
+    charged = tuple(f for f in invoked if _is_charge(f))
+    if charged and not case.has(Kind.MEMORY_SHORT, Kind.OOM_NODE_WIDE, Kind.OOM_TASK):
+        says = "a pod's process asked for one page with the flags of a charge to its own limit"
+        return [reason(FAIR + 0.05, says, charged)]
+    return []
+
+
+def _is_charge(fact: Fact) -> bool:
+    """Pods have a positive score; a limit is charged with GFP_KERNEL, a page fault is not."""
+    score = fact.detail.get("oom_score_adj", "")
+    plain = CHARGE_FLAGS.search(fact.text) is not None
+    return plain and score.isdigit() and 0 < int(score) <= 1000
 
 
 def _node_wide(case: Case) -> list[Evidence]:
@@ -85,9 +106,7 @@ def memory_pressure(case: Case) -> Hypothesis | None:
     wide = case.of(Kind.OOM_NODE_WIDE)
     if wide:
         evidence.append(reason(STRONG + 0.1, "the kernel ran out of memory node-wide", wide))
-    system = case.of(Kind.SYSTEM_OOM)
-    if system:
-        evidence.append(reason(STRONG + 0.1, "the kubelet saw a system OOM", system))
+    evidence.extend(_system_oom(case))
     keepers = case.of(Kind.UNIT_OOM, Kind.OOM_KILL, where=_of_the_node)
     if keepers:
         evidence.append(reason(STRONG + 0.05, "the OOM killer hit runtime or kubelet", keepers))
@@ -104,6 +123,23 @@ def memory_pressure(case: Case) -> Hypothesis | None:
     return hypothesis(
         Cause.MEMORY_PRESSURE, evidence, ("memory pressure (PSI), refaults, available memory",)
     )
+
+
+def _system_oom(case: Case) -> list[Evidence]:
+    """A kubelet that has just started reads the kernel's log from its beginning."""
+    told = case.of(Kind.SYSTEM_OOM)
+    starts = case.of(Kind.KUBELET_STARTED)
+    fresh = tuple(
+        f
+        for f in told
+        if f.detail.get("comm") or not starts or not case.soon_after(starts, f, REREAD_S)
+    )
+    if fresh:
+        return [reason(STRONG + 0.1, "the kubelet saw a system OOM", fresh)]
+    if told:
+        says = "the kubelet, just started, read of an OOM in the kernel's log: it may be an old one"
+        return [reason(WEAK, says, told)]
+    return []
 
 
 def _shortage(case: Case) -> list[Evidence]:

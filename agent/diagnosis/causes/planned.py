@@ -9,6 +9,10 @@ from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
 PACKAGE_TO_STOP_S = 900.0
 """needrestart and maintainer scripts stop a unit within minutes of unpacking its package."""
 
+AT_ONCE_S = 30.0
+
+UNKILLABLE = "docker-kill-slow"
+
 JOBS = (Kind.UNIT_STOPPING,)
 
 
@@ -33,8 +37,22 @@ def planned_restart(case: Case) -> Hypothesis | None:
         if near:
             weight = FAIR if stops or acts else WEAK
             evidence.append(reason(weight, "packages were changed just before", packages))
+    if not stops and not acts:
+        evidence.extend(_stop_and_go(case))
     evidence.extend(_against_planned(case, stops))
     return hypothesis(Cause.PLANNED_RESTART, evidence)
+
+
+def _stop_and_go(case: Case) -> list[Evidence]:
+    """A daemon that took leave in order and was back at once: somebody restarted it."""
+    leaves = case.of(Kind.RUNTIME_STOPPED)
+    ended = case.of(Kind.UNIT_ENDED_CLEAN, where=is_runtime)
+    back = case.of(Kind.RUNTIME_STARTED, Kind.UNIT_STARTED, Kind.UNIT_STARTING, where=is_runtime)
+    at_once = tuple(f for f in back if case.soon_after(leaves, f, AT_ONCE_S))
+    if leaves and ended and at_once:
+        says = "the daemon shut down in order, ended clean, and was started again at once"
+        return [reason(FAIR + 0.05, says, (*leaves, *ended, *at_once))]
+    return []
 
 
 def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
@@ -55,6 +73,10 @@ def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
     )
     if failed:
         against.append(reason(-0.3, "something fails by itself, restarted or not", failed))
+    stuck = case.of(Kind.RUNTIME_SLOW, where=lambda f: f.rule == UNKILLABLE)
+    if stuck and stops and not case.has(Kind.OPERATOR_ACTS, Kind.PACKAGE_CHANGED):
+        says = "it could not end a container before; a check or a person may have acted on that"
+        against.append(reason(-0.4, says, stuck))
     timeouts = case.of(Kind.UNIT_STOP_TIMEOUT)
     if timeouts and not stops:
         against.append(reason(-0.3, "it did not stop when asked", timeouts))

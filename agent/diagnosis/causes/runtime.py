@@ -10,6 +10,9 @@ from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
 
 CRASH_SIGNALS = re.compile(r"\b(?:SIG)?(?:SEGV|ABRT|BUS|ILL|FPE|TRAP|QUIT|IOT)\b|core-dump|dumped")
+NEVER_S = "9.22337e+09"
+"""The longest time Go can tell (292 years): since the zero time, so never (time.Duration)."""
+
 GO_PANIC_STATUS = "2"
 """The Go runtime exits with 2 after an unrecovered panic (runtime/panic.go)."""
 
@@ -22,7 +25,7 @@ def runtime_hang(case: Case) -> Hypothesis | None:
     locked = case.of(Kind.RUNTIME_LOCKED)
     if kills:
         evidence.append(
-            reason(STRONG + 0.1, "a health monitor's check of the runtime timed out", kills)
+            reason(STRONG + 0.05, "a health monitor's check of the runtime timed out", kills)
         )
     if watchdog:
         evidence.append(reason(STRONG + 0.05, "its watchdog was not fed in time", watchdog))
@@ -43,6 +46,7 @@ def _symptoms(case: Case) -> list[Evidence]:
     quiet = case.of(Kind.RUNTIME_SLOW, Kind.RUNTIME_DOWN)
     if quiet:
         evidence.append(_silence(quiet))
+        evidence.extend(_second_witness(quiet))
     if quiet and case.has(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY):
         checks = case.of(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY)
         evidence.append(reason(WEAK + 0.05, "the kubelet failed its check because of it", checks))
@@ -57,6 +61,22 @@ def _symptoms(case: Case) -> list[Evidence]:
     if dumps:
         evidence.append(reason(HINT, "somebody asked the runtime for its stacks", dumps))
     return evidence
+
+
+def _second_witness(quiet: tuple[Fact, ...]) -> list[Evidence]:
+    """A stale PLEG has many reasons; a call that nobody answered, besides it, has fewer."""
+    stale = [f for f in quiet if f.detail.get("strength") == "strong"]
+    calls = tuple(f for f in quiet if f.kind is Kind.RUNTIME_SLOW and _is_one_call(f))
+    if stale and calls:
+        says = "and single calls to it ran into their deadline as well"
+        return [reason(HINT, says, calls)]
+    if any(f.detail.get("seconds", "").startswith(NEVER_S) for f in stale):
+        return [reason(HINT, "the kubelet never saw it answer at all", tuple(stale))]
+    return []
+
+
+def _is_one_call(fact: Fact) -> bool:
+    return bool(fact.detail.get("op")) and "strength" not in fact.detail
 
 
 def _silence(quiet: tuple[Fact, ...]) -> Evidence:

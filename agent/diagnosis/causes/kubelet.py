@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from agent.diagnosis.case import Case, is_kubelet
 from agent.diagnosis.causes.runtime import died_of_own_signal
-from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, of_strength, reason
+from agent.diagnosis.weigh import (
+    DECISIVE,
+    FAIR,
+    HINT,
+    STRONG,
+    WEAK,
+    hypothesis,
+    of_strength,
+    reason,
+)
 from agent.model import Cause, Evidence, Hypothesis, Kind
 
 

@@ -6,7 +6,16 @@ import re
 
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import memory_evidence
-from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, of_strength, reason
+from agent.diagnosis.weigh import (
+    DECISIVE,
+    FAIR,
+    HINT,
+    STRONG,
+    WEAK,
+    hypothesis,
+    of_strength,
+    reason,
+)
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
 from agent.rules.roles import Role, role_of
 

@@ -5,6 +5,10 @@ another Node: the API server itself knows the node of a pod's token
 (authentication.kubernetes.io/node-name, on by default since 1.30). Whose token names no node is
 refused. CEL cannot look up on which node a pod runs, so the token may still speak about any pod,
 but only as its own node.
+
+A second policy keeps our name for the agents: nobody else may write an Event as knockon.dev/agent,
+so what is read back (`knockon incidents`, the cluster's replica) was said by an agent. It looks at
+every Event of the cluster; should it ever fail it lets them pass, for Events matter more.
 """
 
 from __future__ import annotations
@@ -17,48 +21,75 @@ from daemonset.parts import cluster_meta
 NODE = "authentication.kubernetes.io/node-name"
 CONTROLLER = "knockon.dev/agent"
 LONGEST_INSTANCE = 128
+_VERSION = "admissionregistration.k8s.io/v1"
 
 
 def template(context: Context) -> list[object] | None:
     """Return the policy and its binding."""
     if not context["admissionPolicy"]["enabled"]:
         return None
+    name = context["name"]
+    return [
+        *_enforced(context, name, _pinned(context)),
+        *_enforced(context, f"{name}-name", _name_kept(context)),
+    ]
+
+
+def _enforced(
+    context: Context, name: str, spec: client.V1ValidatingAdmissionPolicySpec
+) -> list[object]:
     return [
         client.V1ValidatingAdmissionPolicy(
-            api_version="admissionregistration.k8s.io/v1",
+            api_version=_VERSION,
             kind="ValidatingAdmissionPolicy",
-            metadata=cluster_meta(context),
-            spec=_policy(context),
+            metadata=cluster_meta(context, name=name),
+            spec=spec,
         ),
         client.V1ValidatingAdmissionPolicyBinding(
-            api_version="admissionregistration.k8s.io/v1",
+            api_version=_VERSION,
             kind="ValidatingAdmissionPolicyBinding",
-            metadata=cluster_meta(context),
+            metadata=cluster_meta(context, name=name),
             spec=client.V1ValidatingAdmissionPolicyBindingSpec(
-                policy_name=context["name"], validation_actions=["Deny", "Audit"]
+                policy_name=name, validation_actions=["Deny", "Audit"]
             ),
         ),
     ]
 
 
-def _policy(context: Context) -> client.V1ValidatingAdmissionPolicySpec:
+def _by_the_agent(context: Context) -> str:
     account = f"system:serviceaccount:{context['namespace']}:{context['name']}"
+    return f"request.userInfo.username == '{account}'"
+
+
+def _events() -> client.V1MatchResources:
+    """Events of either API: core/v1 is matched as its equivalent, and converted."""
+    rule = client.V1NamedRuleWithOperations(
+        api_groups=["events.k8s.io"],
+        api_versions=["*"],
+        operations=["CREATE", "UPDATE"],
+        resources=["events"],
+    )
+    return client.V1MatchResources(match_policy="Equivalent", resource_rules=[rule])
+
+
+def _name_kept(context: Context) -> client.V1ValidatingAdmissionPolicySpec:
+    ours = f"has(object.reportingController) && object.reportingController == '{CONTROLLER}'"
+    return client.V1ValidatingAdmissionPolicySpec(
+        failure_policy="Ignore",
+        match_constraints=_events(),
+        match_conditions=[client.V1MatchCondition(name="in-our-name", expression=ours)],
+        validations=[
+            _validation(_by_the_agent(context), f"only the agents may speak as {CONTROLLER}")
+        ],
+    )
+
+
+def _pinned(context: Context) -> client.V1ValidatingAdmissionPolicySpec:
     return client.V1ValidatingAdmissionPolicySpec(
         failure_policy="Fail",
-        match_constraints=client.V1MatchResources(
-            resource_rules=[
-                client.V1NamedRuleWithOperations(
-                    api_groups=["events.k8s.io"],
-                    api_versions=["*"],
-                    operations=["CREATE", "UPDATE"],
-                    resources=["events"],
-                )
-            ]
-        ),
+        match_constraints=_events(),
         match_conditions=[
-            client.V1MatchCondition(
-                name="only-the-agent", expression=f"request.userInfo.username == '{account}'"
-            )
+            client.V1MatchCondition(name="only-the-agent", expression=_by_the_agent(context))
         ],
         variables=[
             client.V1Variable(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
 from itertools import islice
 
@@ -22,7 +21,6 @@ from agent.kube.source import (
 )
 from agent.model import BlindSpot, Pod
 from daemonset.rights import CORE, EVENTS, rights
-from daemonset.templates import admission
 from tests.daemonset.manifest import one
 from tests.fake_api import FakeApi, SimClock
 from tests.fake_pods import node, pod, sandbox_event
@@ -133,30 +131,3 @@ def test_the_role_goes_to_the_agents_account_alone() -> None:
     ]
     backup = one("ServiceAccount", everything=True, named="knockon-backup")
     assert backup["automountServiceAccountToken"] is False
-
-
-# -- the policy that pins Events to the token's node ----------------------------------------------
-
-
-def test_the_policy_denies_by_the_tokens_node() -> None:
-    spec = one("ValidatingAdmissionPolicy")["spec"]
-    assert spec["failurePolicy"] == "Fail"
-    (condition,) = spec["matchConditions"]
-    assert "'system:serviceaccount:knockon:knockon'" in condition["expression"]
-    text = json.dumps(spec["validations"])
-    for field in ("reportingInstance", "reportingController", "regarding"):
-        assert f"object.{field}" in text
-    binding = one("ValidatingAdmissionPolicyBinding")["spec"]
-    assert binding["policyName"] == one("ValidatingAdmissionPolicy")["metadata"]["name"]
-    assert "Deny" in binding["validationActions"]
-
-
-def test_what_the_agent_writes_passes_its_own_policy() -> None:
-    made = announcements(founding(), PODS)
-    for said in made:
-        body = json.loads(json.dumps(said.body))
-        assert body["reportingController"] == admission.CONTROLLER
-        assert body["reportingInstance"] == founding().incident.node[: admission.LONGEST_INSTANCE]
-        if body["regarding"]["kind"] == "Node":
-            assert body["regarding"]["name"] == founding().incident.node
-    assert made

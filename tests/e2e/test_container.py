@@ -1,7 +1,7 @@
 """The image in a real node: started as the pod is, against that node's journal and its docker.
 
-Needs root and what `tests/lab` needs, and the image: ``KNOCKON_IMAGE_ARCHIVE`` names a file made
-by ``docker save`` (or ``buildah push … docker-archive:FILE``) of the agent's image.
+Needs root and what `tests/lab` needs. The image is built of this tree in such a node
+(`tests/lab/container.py`), unless ``KNOCKON_IMAGE_ARCHIVE`` names a file made by ``docker save``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 
 from tests.daemonset.manifest import agent_pod, one
 from tests.lab.box import Box
+from tests.lab.container import TAG, ensure_image
 from tests.lab.image import LabUnavailable
 from tests.lab.record import _start_monitor, _start_pods
 from tests.lab.scenarios import SCENARIOS
@@ -35,14 +36,13 @@ _ASK = (
 @pytest.fixture
 def box() -> Iterator[Box]:
     """A node with the image in its docker, and the manifest's configuration on its disk."""
-    archive = os.environ.get("KNOCKON_IMAGE_ARCHIVE", "")
-    if not Path(archive).is_file():
-        pytest.skip("KNOCKON_IMAGE_ARCHIVE names no image")
     try:
+        given = os.environ.get("KNOCKON_IMAGE_ARCHIVE", "")
+        archive = Path(given) if given else ensure_image(CACHE).archive
         made = Box(CACHE)
     except LabUnavailable as missing:
         pytest.skip(str(missing))
-    place = made._run.path / "upper" / "root" / "e2e"
+    place = made.files / "root" / "e2e"
     place.mkdir(parents=True)
     shutil.copy(archive, place / "image.tar")
     config = place / "config"
@@ -82,7 +82,7 @@ def start(box: Box, *settings: str) -> float:
         "agent",
         "--restart=always",
         *options(*settings),
-        "knockon:e2e",
+        TAG,
     ]
     began_s = time.monotonic()
     done = box.enter([*words, *inside["args"]], 60)

@@ -27,7 +27,7 @@ PIP    := $(BIN)/python -m pip install --quiet --require-virtualenv
 LOCKED := $(PIP) --require-hashes --no-build-isolation
 ROLES  := agent cluster backup k8s dev lock
 
-.PHONY: help demo test screenshots slow lint format types e2e soak bench bench-smoke lock venv system-deps clean
+.PHONY: help demo test policy screenshots slow lint format types e2e soak bench bench-smoke lock venv system-deps clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -38,7 +38,7 @@ demo: $(STAMPS)/demo-packages $(STAMPS)/agent ## explain an embedded incident, f
 test: $(STAMPS)/dev $(STAMPS)/suite-packages ## run the suite, from a fresh machine on
 	@$(BIN)/python -m pytest -n 2 -m 'not e2e and not slow' $(ARGS)
 
-slow: $(STAMPS)/dev $(STAMPS)/suite-packages ## tests that take minutes
+slow: $(STAMPS)/dev $(STAMPS)/suite-packages $(STAMPS)/policy ## tests that take minutes
 	@$(call none_is_fine,$(BIN)/python -m pytest -m 'slow and not e2e' $(ARGS))
 
 e2e: $(STAMPS)/dev $(STAMPS)/e2e-packages ## tests against real programs
@@ -46,6 +46,9 @@ e2e: $(STAMPS)/dev $(STAMPS)/e2e-packages ## tests against real programs
 
 soak: $(STAMPS)/dev $(STAMPS)/e2e-packages ## e2e tests that take many minutes: 200 kills
 	@$(call none_is_fine,$(BIN)/python -m pytest -m 'e2e and slow' $(or $(wildcard tests/e2e),tests) $(ARGS))
+
+policy: $(STAMPS)/dev $(STAMPS)/policy ## what a policy checker says against the manifests
+	@$(BIN)/python -m pytest tests/daemonset/test_policy.py $(ARGS)
 
 screenshots: $(STAMPS)/dev $(STAMPS)/e2e-packages ## pictures of the report page, for the README
 	@$(BIN)/python -m tests.screenshots
@@ -75,6 +78,7 @@ system-deps: ## the Debian packages all of the above need
 # uv resolves once for all Python versions and platforms; locks name hashes, never a registry.
 lock: $(STAMPS)/lock ## resolve pyproject.toml into locks/ again (ARGS=--upgrade for newer versions)
 	@$(call resolve,tools/build.in,build)
+	@$(call resolve,tools/policy.in,policy)
 	@$(call resolve,pyproject.toml --extra dev,dev)
 	@for role in $(filter-out dev,$(ROLES)); do \
 	    $(call resolve,pyproject.toml --extra $$role --constraint locks/dev.txt,$$role) || exit 1; done
@@ -120,6 +124,13 @@ $(STAMPS)/package: pyproject.toml | $(STAMPS)/build
 $(STAMPS)/agent $(STAMPS)/dev $(STAMPS)/lock: $(STAMPS)/%: locks/%.txt $(STAMPS)/build $(STAMPS)/package
 	@echo "installing locks/$*.txt into $(VENV)"
 	@$(LOCKED) -r $<
+	@touch $@
+
+# checkov and what it brings agree with nothing else here.
+$(STAMPS)/policy: locks/policy.txt | $(STAMPS)/venv
+	@$(BIN)/python -m venv $(VENV)/policy
+	@echo "installing locks/policy.txt into $(VENV)/policy"
+	@$(VENV)/policy/bin/python -m pip install --quiet --require-hashes -r $<
 	@touch $@
 
 $(STAMPS)/demo-packages: | $(STAMPS)/venv

@@ -12,6 +12,7 @@ from pathlib import Path
 from agent.errors import UserError
 from bench import (
     agent,
+    fleet_size,
     governor_plant,
     journal_follow,
     journal_scan,
@@ -43,6 +44,7 @@ BENCHES = (
     Bench("report_speed", report_speed.bench),
     Bench("governor_plant", governor_plant.bench),
     Bench("watch_client", watch_client.bench),
+    Bench("fleet_size", fleet_size.bench),
     Bench("backup", backup.bench),
 )
 

@@ -65,6 +65,7 @@ class FakeApi:
         self.bookmark_every_s = 60.0
         self.open_watches: Counter[str] = Counter()
         self.most_watches: Counter[str] = Counter()  # open at the same time
+        self.sent_bytes = self.received_bytes = 0  # of bodies
         self.stopping = threading.Event()
         self._certs = certs
         self.connections = 0  # ever opened

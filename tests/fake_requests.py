@@ -51,6 +51,7 @@ class Handler(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         self._query = dict(parse_qsl(parts.query))
         self._body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.api.received_bytes += len(self._body)
         found = _PATH.fullmatch(parts.path)
         if parts.path in ("/version", "/readyz", "/healthz", "/livez"):
             self._send(200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"})
@@ -244,6 +245,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def chunk(self, data: bytes) -> None:
         """Send one chunk of a body without length; an empty one ends it."""
+        self.api.sent_bytes += len(data)
         self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
     def _status(self, code: int, message: str, retry_after: str = "") -> None:
@@ -257,6 +259,7 @@ class Handler(BaseHTTPRequestHandler):
         if retry_after:
             self.send_header("Retry-After", retry_after)
         self.end_headers()
+        self.api.sent_bytes += len(body)
         self.wfile.write(body)
 
 

@@ -32,7 +32,17 @@ def failed(folder: Path, *words: str) -> set[Failed]:
     )
     path = folder / "manifests.yaml"
     path.write_text(made.stdout, "utf-8")
-    asked = [CHECKOV, "-f", path, "--framework", "kubernetes", "--compact", "--quiet", "-o", "json"]
+    asked = [
+        str(CHECKOV),
+        "-f",
+        str(path),
+        "--framework",
+        "kubernetes",
+        "--compact",
+        "--quiet",
+        "-o",
+        "json",
+    ]
     quiet = {**os.environ, "CHECKOV_RUN_SCA_PACKAGE_SCAN": "false", "BC_SKIP_MAPPING": "TRUE"}
     done = subprocess.run(asked, capture_output=True, text=True, check=False, env=quiet)
     told: dict[str, Any] = json.loads(done.stdout)

@@ -78,6 +78,9 @@ def _pod(context: Context) -> client.V1PodSpec:
         image_pull_secrets=pull_secrets(context),
         node_selector={"kubernetes.io/os": "linux", **agent["nodeSelector"]},
         tolerations=tolerations(agent["tolerations"]),
+        security_context=client.V1PodSecurityContext(  # also for what an injector might add
+            seccomp_profile=client.V1SeccompProfile(type="RuntimeDefault")
+        ),
         containers=[_container(context)],
         volumes=mounts.volumes(context),
     )

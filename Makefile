@@ -15,9 +15,9 @@ DEMO_PACKAGES := $(TEST_PACKAGES) systemd systemd-journal-remote
 # Real programs the suite runs against; a test says why it is skipped where one cannot be had.
 SUITE_PACKAGES := $(DEMO_PACKAGES) postgresql prometheus prometheus-alertmanager shellcheck
 # What the e2e suites drive: a scrape target of the node, and a browser for the report page.
-E2E_PACKAGES := $(SUITE_PACKAGES) prometheus-node-exporter chromium chromium-driver
 # A node in a box: tests/lab.
 LAB_PACKAGES := $(DEMO_PACKAGES) debootstrap systemd-container
+E2E_PACKAGES := $(SUITE_PACKAGES) $(LAB_PACKAGES) prometheus-node-exporter chromium chromium-driver
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -73,7 +73,7 @@ bench-smoke: $(STAMPS)/dev $(STAMPS)/suite-packages ## the same, small: does eve
 venv: $(STAMPS)/dev ## .venv with everything a developer needs
 
 system-deps: ## the Debian packages all of the above need
-	@tools/system-deps $(E2E_PACKAGES) $(LAB_PACKAGES)
+	@tools/system-deps $(E2E_PACKAGES)
 
 # uv resolves once for all Python versions and platforms; locks name hashes, never a registry.
 lock: $(STAMPS)/lock ## resolve pyproject.toml into locks/ again (ARGS=--upgrade for newer versions)

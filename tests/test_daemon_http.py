@@ -6,13 +6,15 @@ import http.client
 import json
 import socket
 import ssl
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.daemon.http import HttpServer, Pages, Pulse, Tls
+from agent.daemon.certificates import Tls
+from agent.daemon.http import HttpServer, Pages, Pulse
 from agent.daemon.store import Store
 from agent.errors import UserError
 from tests.daemons import AtOnce
@@ -133,3 +135,42 @@ def test_tls_and_clients_of_the_right_authority(pages: Pages, tmp_path: Path) ->
 def test_a_certificate_that_cannot_be_read_is_one_line(pages: Pages, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="certificate cannot be used"):
         HttpServer(("127.0.0.1", 0), pages, Tls(tmp_path / "a", tmp_path / "b"))
+
+
+@pytest.mark.skipif(not HAS_OPENSSL, reason="there is no openssl")
+def test_a_renewed_certificate_is_used_without_a_restart(pages: Pages, tmp_path: Path) -> None:
+    old, new, secret = tmp_path / "old", tmp_path / "new", tmp_path / "secret"
+    for folder in (old, new):
+        folder.mkdir()
+        make_certs(folder)
+    secret.symlink_to(old)  # as the kubelet does: one link is swapped, all files are others
+    tls = Tls(secret / "server.crt", secret / "server.key", secret / "ca.crt")
+    server = HttpServer(("127.0.0.1", 0), pages, tls)
+    server.start()
+    try:
+        assert answers(server.port, old)
+        assert not answers(server.port, new)
+        swapped = tmp_path / "next"
+        swapped.symlink_to(tmp_path / "gone")
+        swapped.replace(secret)
+        assert answers(server.port, old), "files that are not there leave the last certificate"
+        swapped.symlink_to(new)
+        swapped.replace(secret)
+        assert answers(server.port, new)
+        assert not answers(server.port, old), "and the old authority lets nobody in any more"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def answers(port: int, folder: Path) -> bool:
+    """Whether a client with this folder's certificate and authority is let in."""
+    context = ssl.create_default_context(cafile=str(folder / "ca.crt"))
+    context.load_cert_chain(folder / "client.crt", folder / "client.key")
+    try:
+        with urllib.request.urlopen(
+            f"https://localhost:{port}/healthz", timeout=5, context=context
+        ) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import socket
-import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from time import monotonic
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from agent.daemon.certificates import Renewing, Tls
 from agent.daemon.config import HttpSettings
 from agent.daemon.config_file import address
 from agent.daemon.metrics import CONTENT_TYPE
@@ -88,29 +88,6 @@ class Pages:
         return HTTPStatus.NOT_FOUND, _TEXT, b"there is no such page\n"
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """Files of a certificate and key, and of the authority that clients' must come from."""
-
-    certificate: Path
-    key: Path
-    client_authority: Path | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """Load them; raises UserError."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        try:
-            context.load_cert_chain(self.certificate, self.key, password="")
-            if self.client_authority:
-                context.load_verify_locations(self.client_authority)
-                context.verify_mode = ssl.CERT_REQUIRED
-        except (OSError, ssl.SSLError) as error:
-            what = f"the port's certificate cannot be used: {error}"
-            raise UserError(what, "see [http] in the configuration") from error
-        return context
-
-
 class _Handler(BaseHTTPRequestHandler):
     """One connection, one question."""
 
@@ -151,7 +128,7 @@ class HttpServer(ThreadingHTTPServer):
 
     def __init__(self, address: tuple[str, int], pages: Answering, tls: Tls | None = None) -> None:
         self.pages = pages
-        self._context = tls.context() if tls else None
+        self._certificates = Renewing(tls) if tls else None
         self._slots = threading.BoundedSemaphore(_MOST_AT_ONCE)
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
@@ -184,9 +161,9 @@ class HttpServer(ThreadingHTTPServer):
     ) -> None:
         """Shake hands here, not where others wait to be accepted."""
         try:
-            if self._context is not None and isinstance(request, socket.socket):
+            if self._certificates is not None and isinstance(request, socket.socket):
                 request.settimeout(_PATIENCE_S)
-                request = self._context.wrap_socket(request, server_side=True)
+                request = self._certificates.context().wrap_socket(request, server_side=True)
             super().process_request_thread(request, client_address)
         except OSError:
             self.shutdown_request(request)

@@ -11,6 +11,15 @@ from agent.model import Cause
 
 MOST_INCIDENTS = 5_000
 MOST_VICTIMS = 112  # what a publisher says of one incident
+MOST_VICTIMS_IN_ALL = 100_000  # some 40 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """What is kept of a pod that was hurt, beside its name: there may be many."""
+
+    uid: str
+    owner: str
 
 
 @dataclass(slots=True)
@@ -27,7 +36,7 @@ class NodeIncident:
     last_s: float | None = None
     verdict: str = ""
     offender: tuple[str, str, str] = ("", "", "")  # namespace, pod, owner
-    victims: dict[tuple[str, str], Told] = field(default_factory=dict)
+    victims: dict[tuple[str, str], Victim] = field(default_factory=dict)
 
     def take(self, told: Told) -> None:
         """Learn from one more Event of the same incident."""
@@ -38,7 +47,7 @@ class NodeIncident:
         if told.role is Role.OFFENDER:
             self.offender = (told.namespace, told.pod, told.owner)
         elif told.role is Role.VICTIM and len(self.victims) < MOST_VICTIMS:
-            self.victims[told.namespace, told.pod] = told
+            self.victims[told.namespace, told.pod] = Victim(told.uid, told.owner)
         if told.at_s is not None:
             self.opened_s = told.at_s if self.opened_s is None else min(self.opened_s, told.at_s)
             self.last_s = told.at_s if self.last_s is None else max(self.last_s, told.at_s)
@@ -47,8 +56,9 @@ class NodeIncident:
 class Incidents:
     """A bounded number of them, the newest kept; the same Event heard again changes nothing."""
 
-    def __init__(self, most: int = MOST_INCIDENTS) -> None:
-        self._most = most
+    def __init__(self, most: int = MOST_INCIDENTS, most_victims: int = MOST_VICTIMS_IN_ALL) -> None:
+        self._most, self._most_victims = most, most_victims
+        self._victims = 0
         self._known: OrderedDict[str, NodeIncident] = OrderedDict()
 
     def __len__(self) -> int:
@@ -62,10 +72,16 @@ class Incidents:
         found = self._known.get(told.incident)
         if found is None:
             found = self._known[told.incident] = NodeIncident(told.incident, told.node)
-            while len(self._known) > self._most:
-                self._known.popitem(last=False)
+        before = len(found.victims)
         found.take(told)
+        self._victims += len(found.victims) - before
+        while len(self._known) > 1 and self._too_many():
+            _, oldest = self._known.popitem(last=False)
+            self._victims -= len(oldest.victims)
         return found
+
+    def _too_many(self) -> bool:
+        return len(self._known) > self._most or self._victims > self._most_victims
 
     def get(self, incident_id: str) -> NodeIncident | None:
         """One incident by its id."""

@@ -96,6 +96,8 @@ def _arguments(wanted: Context) -> list[str]:
         args += ["--ceiling", wanted["ceiling"]]
     if wanted["keySecret"]:
         args += ["--encrypt-key-file", f"{SECRETS}/key/key"]
+    if wanted["database"]:
+        args += ["--name", wanted["database"]]
     if wanted["pushgateway"]:
         args += ["--metrics-pushgateway", wanted["pushgateway"]]
     return [public("an argument of the backup", one) for one in args]

@@ -90,6 +90,7 @@ def _container(context: Context) -> client.V1Container:
     agent = context["agent"]
     tracing = context["profiles"]["attribution"]["enabled"]
     allowed = ["SYS_PTRACE"] if tracing else None
+    domain = agent["seLinuxType"] or ("spc_t" if context["openshift"]["enabled"] else "")
     return client.V1Container(
         name="agent",
         image=image(context),
@@ -109,9 +110,7 @@ def _container(context: Context) -> client.V1Container:
             run_as_user=0,
             run_as_group=0,
             capabilities=client.V1Capabilities(drop=["ALL"], add=allowed),
-            se_linux_options=client.V1SELinuxOptions(type=agent["seLinuxType"])
-            if agent["seLinuxType"]
-            else None,
+            se_linux_options=client.V1SELinuxOptions(type=domain) if domain else None,
         ),
         liveness_probe=port_probe(context, "/healthz", failure_threshold=6, period_seconds=10),
         readiness_probe=port_probe(context, "/readyz", failure_threshold=3, period_seconds=5),

@@ -14,7 +14,7 @@ from kubernetes import client
 import alerts
 from agent.errors import UserError
 from daemonset.context import Context
-from daemonset.parts import AGENT, labels, meta, selector
+from daemonset.parts import AGENT, CLUSTER, labels, meta, selector
 
 GENERATED = Path(alerts.__file__).parent / "generated"
 
@@ -24,7 +24,9 @@ def template(context: Context) -> list[object]:
     asked = context["metrics"]
     made: list[object] = []
     if asked["podMonitor"]:
-        made.append(_pod_monitor(context))
+        made.append(_pod_monitor(context, AGENT, context["name"]))
+        if context["cluster"]["enabled"]:
+            made.append(_pod_monitor(context, CLUSTER, f"{context['name']}-{CLUSTER}"))
     if asked["rules"]:
         made += _rules(context)
     if asked["dashboards"]:
@@ -32,7 +34,7 @@ def template(context: Context) -> list[object]:
     return made
 
 
-def _pod_monitor(context: Context) -> dict[str, object]:
+def _pod_monitor(context: Context, component: str, name: str) -> dict[str, object]:
     endpoint: dict[str, object] = {
         "port": "metrics",
         "path": "/metrics",
@@ -46,9 +48,9 @@ def _pod_monitor(context: Context) -> dict[str, object]:
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PodMonitor",
-        "metadata": _meta(context, context["name"]),
+        "metadata": _meta(context, name),
         "spec": {
-            "selector": {"matchLabels": selector(context, AGENT)},
+            "selector": {"matchLabels": selector(context, component)},
             "namespaceSelector": {"matchNames": [context["namespace"]]},
             "podMetricsEndpoints": [endpoint],
         },

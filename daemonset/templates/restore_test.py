@@ -72,6 +72,14 @@ def _arguments(context: Context) -> list[str]:
     args = ["backup", "restore-test", "--from", to, "--work-dir", _WORK, "--role", wanted["role"]]
     if told["keySecret"]:
         args += ["--key-file", f"{SECRETS}/key/key"]
+    if told["database"]:
+        args += ["--name", told["database"]]
+    if wanted["database"]:
+        args += ["--database", wanted["database"]]
+    if told["wal"] == "archived":
+        hint = "with backup.wal=archived nothing is consistent without the archive"
+        fetch = needed("restoreTest.restoreCommand", wanted["restoreCommand"], hint)
+        args += ["--restore-command", fetch]
     if told["pushgateway"]:
         args += ["--metrics-pushgateway", told["pushgateway"]]
     args = [public("an argument of the restore test", one) for one in args]

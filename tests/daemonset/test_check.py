@@ -14,7 +14,7 @@ from daemonset.check import SUPPORTED, check, known_version
 from daemonset.text import Rendered
 from tests.daemonset.manifest import ROOT, Thing, rendered, things
 
-CUSTOM = {"PodMonitor", "PrometheusRule"}
+CUSTOM = {"PodMonitor", "PrometheusRule", "SecurityContextConstraints"}
 PROFILES = ("probe", "attribution", "governor")
 
 

@@ -104,6 +104,13 @@ def test_memory_is_bounded() -> None:
             assert read is not None
             made.take(read)
     assert len(made) == 10
+    few = Incidents(most_victims=12)
+    for n in range(50):
+        for one in events(incident(f"node-{n}", n)):
+            read = told_of(one)
+            assert read is not None
+            few.take(read)
+    assert [len(one.victims) for one in few] == [5, 5], "the newest are kept, whole"
 
 
 def test_an_event_of_anybody_else_is_not_ours() -> None:

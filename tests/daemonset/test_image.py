@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -61,3 +67,24 @@ def test_what_is_copied_is_sent(path: str) -> None:
     for name in path.split():
         assert f"!{name}" in IGNORE
         assert (ROOT / name).exists()
+
+
+def test_the_wheel_is_the_same_wherever_and_whenever_it_is_built(tmp_path: Path) -> None:
+    made = set()
+    for place, day in (("a", 1_000_000_000), ("b/deeper", 1_700_000_000)):
+        source = tmp_path / place
+        source.mkdir(parents=True)
+        for name in ("agent", "backup", "alerts", "daemonset"):
+            shutil.copytree(
+                ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__")
+            )
+        for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE"):
+            shutil.copy(ROOT / name, source)
+        for path in source.rglob("*"):
+            os.utime(path, (day, day))
+        build = "import sys, hatchling.build; print(hatchling.build.build_wheel(sys.argv[1]))"
+        words = [sys.executable, "-c", build, str(tmp_path / place)]
+        name = subprocess.run(words, cwd=source, check=True, capture_output=True, text=True).stdout
+        wheel = (source / name.split()[-1]).read_bytes()
+        made.add(hashlib.sha256(wheel).hexdigest())
+    assert len(made) == 1

@@ -44,8 +44,9 @@ def settings(context: Context) -> dict[str, dict[str, Any]]:
 def of_cluster(context: Context) -> dict[str, dict[str, Any]]:
     """Return what the cluster's replica differs in from the defaults."""
     mine = ",".join(f"{key}={value}" for key, value in selector(context, AGENT).items())
+    chosen = ",".join(f"{key}={value}" for key, value in context["agent"]["nodeSelector"].items())
     made: dict[str, dict[str, Any]] = {
-        "cluster": {"lease": f"{context['name']}-{CLUSTER}", "agents": mine},
+        "cluster": {"lease": f"{context['name']}-{CLUSTER}", "agents": mine, "nodes": chosen},
         "http": _port(context),
     }
     return _with(made, "cluster.config", context["cluster"]["config"])

@@ -111,6 +111,7 @@ class ClusterSettings:
     lease: str = _is("knockon-cluster")
     lease_s: float = _is(15.0, 1.0, 600.0)
     agents: str = _is("app.kubernetes.io/name=knockon,app.kubernetes.io/component=agent")
+    nodes: str = _is("")  # the agents' node selector
     absent_after_s: float = _is(300.0, 0.0, 86_400.0)
 
 

@@ -25,7 +25,7 @@ from agent.fleet.election import Election, leases_of
 from agent.fleet.metrics import FleetMetrics
 from agent.fleet.pages import FleetPages
 from agent.fleet.state import Fleet
-from agent.fleet.watches import SOURCES, Stream
+from agent.fleet.watches import SOURCES, Choice, Stream
 from agent.kube.access import Access
 from agent.kube.pace import real_clockwork
 
@@ -35,11 +35,11 @@ _TAKE = 2_000
 _END_S = 1.0
 
 
-def labels_of(selector: str) -> dict[str, str]:
+def labels_of(selector: str, name: str = "cluster.agents") -> dict[str, str]:
     """Read ``key=value,…``; raises UserError."""
     pairs = [part.partition("=") for part in selector.split(",") if part]
-    if not pairs or not all(key and equals and value for key, equals, value in pairs):
-        raise UserError(f"cluster.agents is {selector!r:.200}", "write key=value,key=value")
+    if not all(key and equals for key, equals, _ in pairs):
+        raise UserError(f"{name} is {selector!r:.200}", "write key=value,key=value")
     return {key: value for key, _, value in pairs}
 
 
@@ -63,7 +63,12 @@ class Replica:
         access = access_of(self.config)
         if access is None:
             raise UserError('kube.access is "off"', "the fleet is seen through the API server")
-        agents = labels_of(self.config.cluster.agents)
+        told = self.config.cluster
+        choice = Choice(
+            namespace=told.namespace or access.namespace,
+            agents=labels_of(told.agents),
+            nodes=labels_of(told.nodes, "cluster.nodes"),
+        )
         with tempfile.TemporaryDirectory() as scratch:
             election = self.election = self._candidacy(access, Path(scratch))
             server = serve(self.config.http, self._pages())
@@ -72,7 +77,7 @@ class Replica:
             signal.signal(signal.SIGTERM, self._ask_to_stop)
             signal.signal(signal.SIGINT, self._ask_to_stop)
             try:
-                return self._elected(election, self._streams(access, agents))
+                return self._elected(election, self._streams(access, choice))
             finally:
                 if server is not None:
                     server.server_close()
@@ -93,8 +98,7 @@ class Replica:
             now_s=time.time,  # noqa: TID251 - the edge
         )
 
-    def _streams(self, access: Access, agents: dict[str, str]) -> list[Stream]:
-        space = self.config.cluster.namespace or access.namespace
+    def _streams(self, access: Access, choice: Choice) -> list[Stream]:
         clockwork = real_clockwork(self.stop)
         return [
             Stream(
@@ -103,8 +107,7 @@ class Replica:
                 clockwork,
                 self.inbox,
                 self.watches,
-                space,
-                agents,
+                choice,
             )
             for name in SOURCES
         ]

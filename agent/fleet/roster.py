@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.sources.stamps import iso_s
 from agent.sources.untyped import mapping, objects, text
 
 Object = Mapping[str, object]
@@ -19,7 +18,6 @@ class NodeLook:
     """All that is kept of a node: the API server is asked for its metadata alone."""
 
     name: str
-    made_s: float | None
     wanted: bool  # the DaemonSet runs on Linux; a virtual node has no journal
 
 
@@ -33,24 +31,28 @@ class AgentLook:
     agent: bool
 
 
-def node_look(thing: Object) -> NodeLook:
-    """Keep of a node what is needed."""
-    labels = mapping(thing, "metadata", "labels")
-    wanted = text(labels, _OS) in ("", "linux") and text(labels, "type") != "virtual-kubelet"
-    made_s = iso_s(mapping(thing, "metadata").get("creationTimestamp"))
-    return NodeLook(text(thing, "metadata", "name"), made_s, wanted)
+@dataclass(frozen=True, slots=True)
+class NodeLooks:
+    """Keeps of a node its name, and whether the agents are meant for it."""
 
+    labels: Mapping[str, str]  # the DaemonSet's node selector
 
-def agent_look(labels: Mapping[str, str]) -> _AgentLooks:
-    """Make what keeps of a pod whether it is one of ours, where it runs, and whether it is well."""
-    return _AgentLooks(dict(labels))
+    def __call__(self, thing: Object) -> NodeLook:
+        """Look at one."""
+        has = mapping(thing, "metadata", "labels")
+        linux = text(has, _OS) in ("", "linux") and text(has, "type") != "virtual-kubelet"
+        chosen = all(has.get(key) == value for key, value in self.labels.items())
+        return NodeLook(text(thing, "metadata", "name"), linux and chosen)
 
 
 @dataclass(frozen=True, slots=True)
-class _AgentLooks:
+class AgentLooks:
+    """Keeps of a pod whether it is an agent, where it runs, and whether it is well."""
+
     labels: Mapping[str, str]
 
     def __call__(self, thing: Object) -> AgentLook:
+        """Look at one."""
         has = mapping(thing, "metadata", "labels")
         return AgentLook(
             key=text(thing, "metadata", "uid") or text(thing, "metadata", "name"),

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.daemon.inbox import Inbox
-from agent.fleet.roster import agent_look, node_look
+from agent.fleet.roster import AgentLooks, NodeLooks
 from agent.fleet.told import told_of
 from agent.kube.announce import CONTROLLER
 from agent.kube.http import Api
@@ -20,6 +20,15 @@ _EVENT_WATCH_S = 1800.0  # without bookmarks each new watch may cost a list, so 
 SOURCES = ("told", "sandboxes", "nodes", "agents")
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where the agents' pods are, and by which labels pods and nodes are told from others."""
+
+    namespace: str
+    agents: Mapping[str, str]
+    nodes: Mapping[str, str]
+
+
 @dataclass(slots=True)
 class Stream:
     """One of the four; puts what it reads into the inbox."""
@@ -29,8 +38,7 @@ class Stream:
     clockwork: Clockwork
     inbox: Inbox
     counts: Counter[str]
-    namespace: str = ""
-    agents: Mapping[str, str] | None = None
+    choice: Choice
 
     def work(self, stop: threading.Event) -> None:
         """Follow until told to stop."""
@@ -50,6 +58,8 @@ class Stream:
             chosen = f"reportingComponent={CONTROLLER}"
             return Feed("events", "/api/v1/events", chosen, told_of, False, _EVENT_WATCH_S)
         if self.name == "nodes":
-            return Feed("nodes", "/api/v1/nodes", "", node_look, metadata_only=True)
-        path = f"/api/v1/namespaces/{self.namespace}/pods"
-        return Feed("pods", path, "", agent_look(self.agents or {}))
+            return Feed(
+                "nodes", "/api/v1/nodes", "", NodeLooks(self.choice.nodes), metadata_only=True
+            )
+        path = f"/api/v1/namespaces/{self.choice.namespace}/pods"
+        return Feed("pods", path, "", AgentLooks(self.choice.agents))

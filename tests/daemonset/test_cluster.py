@@ -15,7 +15,7 @@ from agent.daemon.inbox import Inbox
 from agent.errors import UserError
 from agent.fleet.assemble import labels_of
 from agent.fleet.election import Election, leases_of
-from agent.fleet.watches import SOURCES, Stream
+from agent.fleet.watches import SOURCES, Choice, Stream
 from agent.kube.http import Api
 from agent.model import BlindSpot
 from daemonset.rights import CORE, LEASES, cluster_rights, lease_rights, own_rights
@@ -26,6 +26,7 @@ from tests.kube_agent import Waits
 
 ON = "cluster.enabled=true"
 NAME = "knockon-cluster"
+CHOICE = Choice("knockon", {}, {})
 Verb = tuple[str, str, str]
 
 
@@ -50,7 +51,7 @@ def live(api: FakeApi, folder: Path) -> list[str]:
         waits = Waits(api.clock or SimClock())
         waits.stop_after = 6
         with closing(Api(api.access())) as client:
-            stream = Stream(name, client, waits.work, Inbox(), Counter(), "knockon", {})
+            stream = Stream(name, client, waits.work, Inbox(), Counter(), CHOICE)
             wrong += [one.why for one in islice(stream.told(), 8) if isinstance(one, BlindSpot)]
     clock = SimClock()
     leases = leases_of(api.access(), folder)
@@ -107,6 +108,9 @@ def test_its_settings_are_what_it_takes_and_find_the_agents() -> None:
     labels = one("DaemonSet")["spec"]["template"]["metadata"]["labels"]
     assert wanted.items() <= labels.items()
     assert config.cluster.lease == NAME
+    chosen = one("ConfigMap", ON, r"agent.nodeSelector.example\.com/pool=db", named=NAME)
+    config, _ = parse(tomllib.loads(chosen["data"]["cluster.toml"]))
+    assert labels_of(config.cluster.nodes) == {"example.com/pool": "db"}
 
 
 def test_a_port_with_certificates_is_the_same_as_the_agents() -> None:

@@ -14,6 +14,7 @@ from bench import (
     agent,
     fleet_size,
     governor_plant,
+    image,
     journal_follow,
     journal_scan,
     quiet,
@@ -45,6 +46,7 @@ BENCHES = (
     Bench("governor_plant", governor_plant.bench),
     Bench("watch_client", watch_client.bench),
     Bench("fleet_size", fleet_size.bench),
+    Bench("image", image.bench),
     Bench("backup", backup.bench),
 )
 

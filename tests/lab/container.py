@@ -7,12 +7,13 @@ everything the image is made of; so a second run on the same tree builds nothing
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,12 @@ _AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 _CODE = ("agent", "backup", "alerts", "daemonset")
 _FILES = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE", ".dockerignore")
 _BUILD_S = 900.0
+# Each image, and a command line that imports what is special to it.
+_STARTS = {
+    "agent": "{} agent --help",
+    "cluster": "--entrypoint python {} -c 'import agent.fleet.assemble, kubernetes'",
+    "backup": "{} backup run --help",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class Built:
     """An image's archive, as `docker save` wrote it."""
 
     archive: Path
+    size_bytes: Mapping[str, int]  # of each image made of the recipe, unpacked
     build_s: float | None  # None: it was there
 
 
@@ -44,15 +52,17 @@ def ensure_image(cache: Path) -> Built:
     with locked(cache / "image.lock"):
         wanted = cache / f"image-{_tree_id()}.tar"
         if wanted.is_file():
-            return Built(wanted, None)
+            return Built(wanted, json.loads(wanted.with_suffix(".json").read_text()), None)
         base = _ensure_base(cache)
         began_s = time.monotonic()
         partial = wanted.with_suffix(".half")
-        _build(cache, base, partial)
-        for old in cache.glob("image-*.tar"):
-            old.unlink()
+        sizes = _build(cache, base, partial)
+        for old in cache.glob("image-*"):
+            if old != partial:
+                old.unlink()
+        wanted.with_suffix(".json").write_text(json.dumps(sizes))
         partial.rename(wanted)
-        return Built(wanted, time.monotonic() - began_s)
+        return Built(wanted, sizes, time.monotonic() - began_s)
 
 
 def _ensure_base(cache: Path) -> Path:
@@ -77,7 +87,8 @@ def _ensure_base(cache: Path) -> Path:
     return wanted
 
 
-def _build(cache: Path, base: Path, archive: Path) -> None:
+def _build(cache: Path, base: Path, archive: Path) -> dict[str, int]:
+    """Make every image of the recipe and start it once; keep the agent's. Gives their sizes."""
     box = Box(cache, network=True)
     home = box.files / "root"
     source = home / "source"
@@ -89,20 +100,24 @@ def _build(cache: Path, base: Path, archive: Path) -> None:
     shutil.copy(base, home / "base.tar")
     with box:
         box.check(f"docker import /root/base.tar {_BASE}", 120)
-        words = ["docker", "build", "--network=host", "-q", "-f", "daemonset/Dockerfile"]
-        words += [
-            "--target=agent",
-            f"--build-arg=BASE={_BASE}",
-            f"--build-arg=PIP_CERT={_AUTHORITIES}",
-        ]
-        index = os.environ.get("PIP_INDEX_URL")
-        words += [f"--build-arg=PIP_INDEX_URL={index}"] if index else []
-        script = f"cd /root/source && {' '.join(words)} -t {TAG} . > /root/log 2>&1"
-        done = box.sh(script, _BUILD_S)
-        if done.returncode:
-            raise RuntimeError(f"docker build: {box.sh('tail -c 3000 /root/log').stdout}")
+        sizes = {target: _made(box, target) for target in _STARTS}
         box.check(f"docker save -o /root/image.tar {TAG}", 120)
         shutil.copy(home / "image.tar", archive)
+    return sizes
+
+
+def _made(box: Box, target: str) -> int:
+    tag = TAG if target == "agent" else f"{TAG}-{target}"
+    words = ["docker", "build", "--network=host", "-q", "-f", "daemonset/Dockerfile"]
+    words += [f"--target={target}", f"--build-arg=BASE={_BASE}"]
+    words += [f"--build-arg=PIP_CERT={_AUTHORITIES}"]
+    index = os.environ.get("PIP_INDEX_URL")
+    words += [f"--build-arg=PIP_INDEX_URL={index}"] if index else []
+    done = box.sh(f"cd /root/source && {' '.join(words)} -t {tag} . > /root/log 2>&1", _BUILD_S)
+    if done.returncode:
+        raise RuntimeError(f"docker build: {box.sh('tail -c 3000 /root/log').stdout}")
+    box.check(f"docker run --rm --network=none --read-only {_STARTS[target].format(tag)}", 60)
+    return int(box.check(f"docker image inspect -f '{{{{.Size}}}}' {tag}"))
 
 
 def _tree_id() -> str:

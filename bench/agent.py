@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -23,7 +24,7 @@ from pathlib import Path
 from bench.journal_mix import write_export
 from bench.recorder import ACTIVE, PODS, Load
 from bench.rows import Row, machine_line, rows_table
-from tests.agents import NODE, Site, changed_now, kill_lines, now_us, site
+from tests.agents import NODE, ROOT, Site, changed_now, kill_lines, now_us, site
 from tests.fake_api import FakeApi
 from tests.fake_pods import pod
 from tests.node_tree import NodeTree, uid
@@ -74,6 +75,7 @@ def _running(tool: str) -> Iterator[tuple[Site, FakeApi, JournalWriter]]:
         for number in range(PODS):
             thing = pod(f"pod-{number}", node=NODE, uid=uid(number), ballast=_BALLAST)
             api.store.put("pods", thing)
+        _compiled(folder / "pyc")
         settings: dict[str, dict[str, object]] = {
             "node": {"name": NODE, "root": str(folder / "node")},
             "recorder": {"ring": str(folder / "ring"), "ring_mib": 8, "lock_memory": False},
@@ -94,6 +96,13 @@ def _running(tool: str) -> Iterator[tuple[Site, FakeApi, JournalWriter]]:
             finally:
                 stop.set()
                 living.join()
+
+
+def _compiled(folder: Path) -> None:
+    """Let modules be compiled once, as an image has them: else each start pays for the compiler."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+    subprocess.run([sys.executable, "-c", "import agent.daemon.__main__"], cwd=ROOT, check=True)
 
 
 def _live(load: Load, stop: threading.Event) -> None:

@@ -13,7 +13,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from agent.journal.live import Begin, JournalPlace, LiveJournal
+from agent.journal.heard import frames
+from agent.journal.live import Begin, JournalPlace, LiveJournal, reader_command
 from agent.journal.matches import matches_for
 from agent.journal.plan import Plan
-from agent.journal.wire import COLUMNS, Say, frames
+from agent.journal.wire import COLUMNS, Say
 from agent.rules.catalogue import Catalogue
 from bench.journal_mix import write_export
 from bench.rows import Row, machine_line, rows_table
@@ -102,11 +102,11 @@ def _arms(journal: Path, matches: Sequence[str]) -> list[Arm]:
 
 
 def _child(journal: Path, matches: Sequence[str]) -> int:
-    command = [sys.executable, "-m", "agent.journal.reader", "--directory", str(journal)]
-    command += ["--from-start", *(part for match in matches for part in ("--match", match))]
+    words = ["--directory", str(journal), "--from-start"]
+    words += [part for match in matches for part in ("--match", match)]
     buffer, rows = bytearray(), 0
     with subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        reader_command(words), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         _widen(process.stdout.fileno())
@@ -114,8 +114,8 @@ def _child(journal: Path, matches: Sequence[str]) -> int:
         while not caught_up:
             buffer += os.read(process.stdout.fileno(), CHUNK_BYTES)
             for one in frames(buffer):
-                caught_up = one.say is Say.CAUGHT_UP
-                if one.say is Say.RECORDS:
+                caught_up = one.say == Say.CAUGHT_UP
+                if one.say == Say.RECORDS:
                     rows += (one.body.count(0) + 1) // len(COLUMNS)
         process.kill()
     return rows

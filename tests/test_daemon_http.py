@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.certificates import Tls
-from agent.daemon.http import HttpServer, Pages, Pulse
+from agent.daemon.http import Pages, Pulse
+from agent.daemon.listener import HttpServer
 from agent.daemon.store import Store
 from agent.errors import UserError
 from tests.daemons import AtOnce
@@ -33,8 +34,7 @@ def server(pages: Pages) -> Iterator[HttpServer]:
     made = HttpServer(("127.0.0.1", 0), pages)
     made.start()
     yield made
-    made.shutdown()
-    made.server_close()
+    made.close()
 
 
 def get(server: HttpServer, path: str, method: str = "GET") -> tuple[int, str, str]:
@@ -128,8 +128,7 @@ def test_tls_and_clients_of_the_right_authority(pages: Pages, tmp_path: Path) ->
             asked(link)
         link.close()
     finally:
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 def test_a_certificate_that_cannot_be_read_is_one_line(pages: Pages, tmp_path: Path) -> None:
@@ -159,8 +158,7 @@ def test_a_renewed_certificate_is_used_without_a_restart(pages: Pages, tmp_path:
         assert answers(server.port, new)
         assert not answers(server.port, old), "and the old authority lets nobody in any more"
     finally:
-        server.shutdown()
-        server.server_close()
+        server.close()
 
 
 def answers(port: int, folder: Path) -> bool:

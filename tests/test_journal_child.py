@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.errors import UserError
-from agent.journal.live import Begin
+from agent.journal.live import Begin, reader_command
 from agent.journal.matches import matches_for
 from agent.model import BlindSpot
 from agent.rules.catalogue import Catalogue
@@ -89,7 +88,7 @@ def test_without_systemd_python_one_is_told_what_to_install(
 ) -> None:
     (tmp_path / "systemd").mkdir()
     (tmp_path / "systemd" / "__init__.py").touch()
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UserError, match="systemd-python") as caught:
         read_until(start(tmp_path))
     assert "knockon[agent]" in caught.value.hint
@@ -101,7 +100,7 @@ def test_a_place_that_kills_every_reader_is_left_behind(
     (tmp_path / "systemd").mkdir()
     (tmp_path / "systemd" / "__init__.py").touch()
     (tmp_path / "systemd" / "_reader.py").write_text("import os\nos.kill(os.getpid(), 9)\n")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
     journal = start(tmp_path, Begin("s=0;i=1;b=0;m=1;t=5f5e100;x=0"))
     (spot,) = read_until(journal, bool)
     assert isinstance(spot, BlindSpot)
@@ -112,7 +111,7 @@ def test_a_place_that_kills_every_reader_is_left_behind(
 
 def test_the_child_ends_with_its_parent(tmp_path: Path) -> None:
     write_journal(TOOL, tmp_path / "a.journal", lines(0, 3))
-    command = [sys.executable, "-m", "agent.journal.reader", "--directory", str(tmp_path)]
+    command = reader_command(["--directory", str(tmp_path)])
     child = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from agent.journal.handle import JournalHandle
+from agent.journal.heard import frames, unbatch
 from agent.journal.live import Begin, JournalPlace, LiveJournal
 from agent.journal.matches import matches_for
 from agent.journal.plan import Plan
 from agent.journal.tail import Place, Tail
-from agent.journal.wire import Say, frames, unbatch
+from agent.journal.wire import Say
 from agent.model import BlindSpot, Record
 from agent.rules.catalogue import Catalogue
 from tests.journals import (
@@ -245,6 +246,6 @@ def _read(tail: Tail, buffer: bytearray, count: int) -> list[str]:
     while len(rows) < count and time.monotonic() < until_s:
         tail.refresh(watched=True)
         tail.drain()
-        told = (unbatch(one.body)[1] for one in frames(buffer) if one.say is Say.RECORDS)
+        told = (unbatch(one.body)[1] for one in frames(buffer) if one.say == Say.RECORDS)
         rows += [row["MESSAGE"] for batch in told for row in batch]
     return rows

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.journal.plan import MOST_EXPANDED, Plan
+from agent.journal.heard import Frame, Unframed, frames, unbatch
+from agent.journal.plan import MOST_EXPANDED, Plan, fits
 from agent.journal.wire import (
     COLUMNS,
-    Frame,
     Say,
-    Unframed,
     batch,
     columns_of,
     cursor_time_us,
     frame,
-    frames,
     texts,
-    unbatch,
 )
 from agent.sources.kernel_time import said_at_us
 
@@ -109,3 +108,13 @@ def test_of_very_many_sessions_the_newest_are_matched() -> None:
     plan = Plan.of(["_SYSTEMD_UNIT=session-*.scope"])
     kept = plan.expanded("_SYSTEMD_UNIT", {f"session-{n}.scope" for n in range(10_000)})
     assert kept == {f"session-{n}.scope" for n in range(10_000 - MOST_EXPANDED, 10_000)}
+
+
+@given(st.text("ab.[", max_size=12), st.text("ab.*?", max_size=8))
+def test_globs_mean_what_the_rules_mean_by_them(value: str, glob: str) -> None:
+    assert fits(value, glob) == fnmatchcase(value, glob)
+
+
+def test_a_bracket_in_a_glob_reads_too_much_rather_than_too_little() -> None:
+    assert fits("session-7.scope", "session-[0-9].scope")
+    assert not fits("user-7.scope", "session-[0-9].scope")

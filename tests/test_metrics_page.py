@@ -6,6 +6,9 @@ import shutil
 import subprocess
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from agent.daemon.gauges import Gauges
 from agent.daemon.metrics import PREFIX, TABLE, Metrics
@@ -95,6 +98,24 @@ def test_what_is_not_in_the_table_is_refused() -> None:
         metrics.add("recorder_bytes", 1)
     with pytest.raises(KeyError):
         metrics.add("nothing", 1)
+
+
+WORD = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20)
+
+
+@given(st.lists(WORD, min_size=3, max_size=3), st.floats(0))
+def test_whatever_a_pod_is_called_prometheus_reads_the_same(words: list[str], at: float) -> None:
+    metrics = Metrics("0")
+    metrics.replace("open_incident_victim", {(words[0], words[1], words[2]): at})
+    families = list(text_string_to_metric_families(metrics.page().decode()))
+    (found,) = [one for one in families if one.name == "knockon_open_incident_victim"]
+    labels = ("incident", "victim_namespace", "victim_pod")
+    assert [(s.labels, s.value) for s in found.samples] == [
+        (dict(zip(labels, words, strict=True)), at)
+    ]
+    assert {f"knockon_{one.name.removesuffix('_total')}" for one in TABLE} >= {
+        one.name for one in families
+    }
 
 
 @pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not installed")

@@ -18,9 +18,10 @@ from agent.daemon.config import Config
 from agent.daemon.digest import Digest
 from agent.daemon.gauges import Gauges
 from agent.daemon.herald import Herald
-from agent.daemon.http import HttpServer, Pages, Pulse, serve
+from agent.daemon.http import Pages, Pulse, serve
 from agent.daemon.inbox import Inbox
 from agent.daemon.lean import few_arenas, settle_down
+from agent.daemon.listener import HttpServer
 from agent.daemon.log import Log
 from agent.daemon.loop import Loop, Parts, run
 from agent.daemon.metrics import Metrics
@@ -286,7 +287,7 @@ class Agent:
         if written:
             memory.close()
         if self.server is not None:
-            self.server.server_close()
+            self.server.close()
         rest = f"; {', '.join(late)} did not end in time" if late else ""
         kept = "" if written else "; the disk did not take the last changes"
         self.log.say(f"Stopped{rest}{kept}.")

@@ -7,23 +7,15 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, product
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import Collector
+from agent.daemon.exposition import heading, histogram, series
 
 PREFIX = "knockon_"
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS_S = (0.05, 0.25, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
+_BOUNDS = (*(f"{bound:g}" for bound in BUCKETS_S), "+Inf")
 SOURCES = ("journal", "pods", "events", "recorder", "probe")
 _RESOURCES = ("cpu", "io", "memory")
 
@@ -128,7 +120,7 @@ TABLE: tuple[Told, ...] = (
 _BY_NAME = {one.name: one for one in TABLE}
 
 
-class Metrics(Collector):
+class Metrics:
     """The numbers; any thread may change them, and a scrape sees all of them at once."""
 
     def __init__(self, version: str) -> None:
@@ -140,8 +132,6 @@ class Metrics(Collector):
                 known = [one.words.get(label, ()) for label in one.labels]
                 self._values[one.name] = dict.fromkeys(product(*known), 0.0)
         self.set("build_info", 1, version)
-        self.registry = CollectorRegistry()
-        self.registry.register(self)
 
     def add(self, name: str, by: float = 1.0, *labels: str) -> None:
         """Count on; by 0 to show a counter before there is anything to count."""
@@ -189,35 +179,23 @@ class Metrics(Collector):
             return self._values[name].get(labels, 0.0)
 
     def page(self) -> bytes:
-        """Give the page that Prometheus reads."""
-        return generate_latest(self.registry)
-
-    def collect(self) -> Iterable[Metric]:
-        """Give everything in the table's order; what nobody can know yet is left out."""
+        """Give the page that Prometheus reads; what nobody can know yet is left out."""
         with self._lock:
-            return list(self._families())
+            return "".join(map(self._written, TABLE)).encode()
 
-    def _families(self) -> Iterator[Metric]:
-        for one in TABLE:
-            values = self._values[one.name]
-            if one.kind == "counter":
-                yield _filled(
-                    CounterMetricFamily(PREFIX + one.name, one.says, labels=one.labels), values
-                )
-            elif one.kind == "gauge" and values:
-                yield _filled(
-                    GaugeMetricFamily(PREFIX + one.name, one.says, labels=one.labels), values
-                )
-            elif one.kind == "histogram" and values:
-                yield self._histogram(one, values)
-
-    def _histogram(self, one: Told, values: Mapping[Labels, float]) -> Metric:
-        family = HistogramMetricFamily(PREFIX + one.name, one.says, labels=one.labels)
-        bounds = [*(f"{bound:g}" for bound in BUCKETS_S), "+Inf"]
-        for labels, total in sorted(values.items()):
-            counts = accumulate(self._buckets[one.name][labels])
-            family.add_metric(labels, list(zip(bounds, counts, strict=True)), total)
-        return family
+    def _written(self, one: Told) -> str:
+        name, values = PREFIX + one.name, self._values[one.name]
+        if not values and one.kind != "counter":
+            return ""
+        lines = [heading(name, one.kind, one.says)]
+        for words, value in sorted(values.items()):
+            labels = tuple(zip(one.labels, words, strict=True))
+            if one.kind == "histogram":
+                counts = accumulate(self._buckets[one.name][words])
+                lines.append(histogram(name, labels, zip(_BOUNDS, counts, strict=True), value))
+            else:
+                lines.append(series(name, labels, value))
+        return "".join(lines)
 
     def _show(self, name: str, labels: Labels) -> list[int]:
         self._values[name].setdefault(labels, 0.0)
@@ -228,11 +206,3 @@ class Metrics(Collector):
         one = _BY_NAME[name]
         if one.kind != kind or len(labels) != len(one.labels):
             raise ValueError(f"{name} is a {one.kind} with the labels {one.labels}")
-
-
-def _filled(
-    family: CounterMetricFamily | GaugeMetricFamily, values: Mapping[Labels, float]
-) -> Metric:
-    for labels, value in sorted(values.items()):
-        family.add_metric(labels, value)
-    return family

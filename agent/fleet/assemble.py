@@ -80,7 +80,7 @@ class Replica:
                 return self._elected(election, self._streams(access, choice))
             finally:
                 if server is not None:
-                    server.server_close()
+                    server.close()
 
     def _ask_to_stop(self, *_: object) -> None:
         self.stop.set()

@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from agent.daemon.http import HEARTBEAT_S, Answer, Pulse
-from agent.daemon.metrics import CONTENT_TYPE
+from agent.daemon.exposition import CONTENT_TYPE
+from agent.daemon.http import HEARTBEAT_S, Pulse
+from agent.daemon.listener import Answer
 from agent.fleet.document import nodes_of, one_of, overview
 from agent.fleet.metrics import FleetMetrics
 from agent.fleet.state import Fleet

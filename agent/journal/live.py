@@ -15,11 +15,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import PathFinder
 from pathlib import Path
 from typing import IO, Self
 
 from agent.errors import UserError
-from agent.journal.wire import Frame, Say, Unframed, cursor_time_us, frames, unbatch
+from agent.journal.heard import Frame, Unframed, frames, unbatch
+from agent.journal.wire import Say, cursor_time_us
 from agent.model import BlindSpot, Record
 from agent.sources.journal_fields import record_of
 
@@ -28,6 +30,13 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 30.0
 STUCK_AFTER = 4  # deaths in a row without a single record: something there kills the reader
 HEALTHY_AFTER_S = 10.0  # a child that lived this long has earned a short pause again
 _ENDS_IN_S = 2.0
+_LEAN_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "65536", "LC_ALL": "C"}
+_BOOT = """
+import sys
+sys.path += filter(None, sys.argv[1:3])
+from agent.journal.reader import main
+sys.exit(main(sys.argv[3:]))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,21 @@ class Begin:
         if self.since_s is not None:
             return ["--since-us", str(int(self.since_s * 1e6))]
         return ["--from-start"] if self.from_start else []
+
+
+def reader_command(words: Sequence[str]) -> list[str]:
+    """How the reader child is started: isolated, without ``site``, on two folders of modules."""
+    quiet = ["-B"] if sys.dont_write_bytecode else []
+    if sys.pycache_prefix:
+        quiet += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
+    folders = [str(Path(__file__).parent.parent.parent), _systemd_folder()]
+    return [sys.executable, "-I", "-S", *quiet, "-c", _BOOT, *folders, *words]
+
+
+def _systemd_folder() -> str:
+    found = PathFinder.find_spec("systemd")
+    places = found.submodule_search_locations if found else None
+    return str(Path(places[0]).parent) if places else ""  # the child says what is missing
 
 
 class LiveJournal:
@@ -157,20 +181,20 @@ class LiveJournal:
             yield from self._bury()
 
     def _understand(self, one: Frame) -> Iterator[Record | BlindSpot]:
-        if one.say is Say.RECORDS:
+        if one.say == Say.RECORDS:
             self.cursor, rows = unbatch(one.body)
             self.caught_up = False
             self._barren = 0
             for fields in rows:
                 where = f"journal@{fields.get('__REALTIME_TIMESTAMP', '')}"
                 yield self._dated(record_of(fields, where))
-        elif one.say is Say.CAUGHT_UP:
+        elif one.say == Say.CAUGHT_UP:
             self.caught_up = self._worked = True
             self._barren = 0
-        elif one.say is Say.BLIND:
+        elif one.say == Say.BLIND:
             why, from_us, to_us = one.body.decode().split("\0")
             yield BlindSpot("journal", why, _seconds(from_us), _seconds(to_us))
-        elif one.say is Say.MISTAKE:
+        elif one.say == Say.MISTAKE:
             self._mistake(*one.body.decode("utf-8", "replace").split("\0"))
         else:
             self.libsystemd = one.body.decode("utf-8", "replace")
@@ -188,15 +212,14 @@ class LiveJournal:
 
     def _start(self) -> None:
         begin = Begin(self.cursor) if self.cursor else self._begin
-        command = [sys.executable, "-m", "agent.journal.reader", *self._place.arguments()]
-        command += begin.arguments()
-        command += [part for match in self._matches for part in ("--match", match)]
+        words = [*self._place.arguments(), *begin.arguments()]
+        words += [part for match in self._matches for part in ("--match", match)]
         self._buffer.clear()
         self._child = subprocess.Popen(  # noqa: S603 - our own module
-            command,
+            reader_command(words),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            cwd=Path(__file__).parent.parent.parent,
+            env={**os.environ, **_LEAN_ENVIRONMENT},
             process_group=0,  # Ctrl-C ends us, and we end it
         )
         _widen(self._child.stdout)

@@ -1,17 +1,19 @@
-"""The journal's reader child: ``python -m agent.journal.reader`` reads, filters and writes frames.
+"""The journal's reader child: reads, filters and writes frames; ``live.py`` starts it.
 
 It is a process of its own because libsystemd maps journal files into memory: one that is cut under
 the reader ends the process with SIGBUS. It ends as soon as its standard input does.
+
+Every node pays for it a second time, so it is kept lean: started with ``-I -S``, it loads systemd's
+C class and a handful of modules of the standard library, without ``re``, ``enum`` or ``typing``.
+``tests/test_lean.py`` holds the list; think twice before it grows.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import select
 import sys
-from collections.abc import Sequence
-from contextlib import closing
+import time
 
 from agent.errors import UserError
 from agent.journal.handle import JournalHandle
@@ -19,16 +21,46 @@ from agent.journal.plan import Plan
 from agent.journal.tail import FILE_IS_GONE, Place, Tail
 from agent.journal.wire import VALUE_BYTES, Say, frame, texts
 
+TYPE_CHECKING = False  # for the type checker alone: `typing` would cost the child 0.6 MiB
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 REOPEN_PAUSE_S = 0.2
 NAP_S = 0.5  # journald tells of new entries within 250 ms; this is for writers who do not tell
 TRIES = 5  # to open the journal again at one place; then the parent decides
+MOST_MAPPED_BYTES = 2 << 20  # of journal files, beyond what opening them took
+MAPPED_FOR_S = 30.0  # at least, before the journal is opened again to let go of it
 _MISTAKE, _STUCK = 2, 75
 _NO_MODULE = "the live journal needs systemd-python, which is not installed"
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+class Options:
+    """What the parent asks for: ``--name value`` pairs as ``live.py`` writes them."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.root = self.directory = self.cursor = ""
+        self.matches: list[str] = []
+        self.since_us: int | None = None
+        self.from_start = "--from-start" in words
+        rest = [word for word in words if word != "--from-start"]
+        for name, value in zip(rest[::2], rest[1::2], strict=True):
+            self._take(name, value)
+
+    def _take(self, name: str, value: str) -> None:
+        if name == "--match":
+            self.matches.append(value)
+        elif name == "--since-us":
+            self.since_us = int(value)
+        elif name in ("--root", "--directory", "--cursor"):
+            setattr(self, name[2:], value)
+        else:
+            raise ValueError(f"the reader child does not know {name}")
+
+
+def main(words: Sequence[str]) -> int:
     """Read until the parent goes away; 2 the user's mistake, 75 stuck at one place."""
-    options = _parser().parse_args(argv)
+    options = Options(words)
     pipe = Pipe(sys.stdin.fileno(), sys.stdout.fileno())
     try:
         return _read(options, pipe)
@@ -70,7 +102,7 @@ class Pipe:
         return not (gone and not os.read(self._from_parent, 4096))
 
 
-def open_journal(options: argparse.Namespace) -> JournalHandle:
+def open_journal(options: Options) -> JournalHandle:
     """Open the journal the options name."""
     try:
         from systemd._reader import LOCAL_ONLY, OS_ROOT, _Reader
@@ -89,21 +121,23 @@ def open_journal(options: argparse.Namespace) -> JournalHandle:
     return JournalHandle(reader)
 
 
-def _read(options: argparse.Namespace, pipe: Pipe) -> int:
-    plan = Plan.of(options.match)
-    place = Place(options.cursor, options.since_us, options.from_start)
+def _read(options: Options, pipe: Pipe) -> int:
+    plan = Plan.of(options.matches)
+    place = Place(options.cursor, options.since_us, from_start=options.from_start)
     tries = 0
     while tries <= TRIES:
-        with closing(open_journal(options)) as reader:
-            tail = Tail(reader, plan, pipe.write, place)
-            try:
-                if not _stay(tail, reader, pipe):
-                    return 0
-            except OSError as error:
-                if isinstance(error, BrokenPipeError) or error.errno not in FILE_IS_GONE:
-                    raise
-                tries = tries + 1 if tail.place == place else 0
+        reader = open_journal(options)
+        tail = Tail(reader, plan, pipe.write, place)
+        try:
+            if not _stay(tail, reader, pipe):
+                return 0
+        except OSError as error:
+            if isinstance(error, BrokenPipeError) or error.errno not in FILE_IS_GONE:
+                raise
+            tries = tries + 1 if tail.place == place else 0
+        finally:
             pipe.watch(-1)
+            reader.close()
         place = tail.place
         if not pipe.sleep(REOPEN_PAUSE_S):
             return 0
@@ -116,12 +150,23 @@ def _stay(tail: Tail, reader: JournalHandle, pipe: Pipe) -> bool:
     pipe.watch(descriptor)
     pipe.write(frame(Say.HELLO, texts(libsystemd())))
     tail.seek()
+    opened_s, opened_bytes = time.monotonic(), mapped_bytes()
     while True:
         tail.drain()
         if not pipe.sleep(NAP_S):
             return False
         if not tail.refresh(watched=descriptor >= 0):
             return True
+        # Pages of journal files that were read count as ours until they are unmapped.
+        heavy = mapped_bytes() - opened_bytes > MOST_MAPPED_BYTES
+        if heavy and time.monotonic() - opened_s > MAPPED_FOR_S:
+            return True
+
+
+def mapped_bytes() -> int:
+    """How much of the files it has mapped is in this process's memory."""
+    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - pathlib costs 700 KiB here
+        return int(file.read().split()[2]) * _PAGE_BYTES
 
 
 def libsystemd() -> str:
@@ -135,17 +180,5 @@ def libsystemd() -> str:
     return next(paths, "")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m agent.journal.reader", description=__doc__)
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--root", metavar="DIR", help="a host's / as mounted here")
-    place.add_argument("--directory", metavar="DIR", help="one folder of journal files")
-    parser.add_argument("--match", action="append", default=[], metavar="FIELD=VALUE")
-    parser.add_argument("--cursor", default="", help="go on behind this entry")
-    parser.add_argument("--since-us", type=int, help="begin at this time")
-    parser.add_argument("--from-start", action="store_true", help="begin with the oldest entry")
-    return parser
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

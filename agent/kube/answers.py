@@ -87,7 +87,7 @@ def refusal_of(status: int, body: bytes, retry_after: str = "") -> Refusal:
 
 
 def network_refusal(error: Exception) -> Refusal:
-    """The refusal that an exception of the network, TLS or ``http.client`` stands for."""
+    """The refusal that an exception of the network, TLS or HTTP stands for."""
     if isinstance(error, TimeoutError):
         return Refusal(Trouble.TIMEOUT, "the API server did not answer in time")
     if isinstance(error, OSError):  # before ValueError: a certificate not trusted is both

@@ -6,19 +6,18 @@ body is being read may ``Broken`` carry one upwards.
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from typing import cast
 from urllib.parse import quote, urlencode
 
 from agent.kube.access import Access
 from agent.kube.answers import Broken, Call, Refusal, Trouble, network_refusal, refusal_of
-from agent.kube.socket import PIECE_BYTES, Patience, PatientSocket, connected
+from agent.kube.exchange import Answer, Exchange
+from agent.kube.socket import PIECE_BYTES, Patience, connected
 
 MAX_BODY_BYTES = 32 << 20
 MAX_LINE_BYTES = 8 << 20  # etcd takes 1.5 MiB an object; JSON escapes may triple that
@@ -30,23 +29,20 @@ _METHODS = {"list": "GET", "get": "GET", "watch": "GET", "create": "POST"}
 class Incoming:
     """The body of a 2xx answer, as it comes in."""
 
-    def __init__(self, response: http.client.HTTPResponse, drop: Callable[[], None]) -> None:
+    def __init__(self, response: Answer, drop: Callable[[], None]) -> None:
         self._response, self._drop = response, drop
 
     def pieces(self, most_bytes: int | None = MAX_BODY_BYTES) -> Iterator[bytes]:
         """Yield the body in pieces; an unfinished body costs the connection."""
         size, whole_body = 0, False
         try:
-            while piece := self._response.read1(PIECE_BYTES):
+            while piece := self._response.read(PIECE_BYTES):
                 size += len(piece)
                 if most_bytes is not None and size > most_bytes:
                     raise Broken(Refusal(Trouble.TOO_LARGE, f"more than {most_bytes} bytes"))
                 yield piece
-            if self._response.length:
-                raise Broken(Refusal(Trouble.TORN, "the connection closed within the body"))
-            self._response.close()  # else http.client believes that something is still to come
             whole_body = True
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise Broken(network_refusal(error)) from error
         finally:
             if not whole_body:
@@ -80,7 +76,7 @@ class Api:
     def __init__(self, access: Access, clock: Callable[[], float] = time.monotonic) -> None:
         self._access = access
         self._patience = Patience(clock)
-        self._link: http.client.HTTPConnection | None = None
+        self._link: Exchange | None = None
         self._socket: socket.socket | None = None
 
     def request(self, call: Call, deadline_s: float = 30.0) -> Mapping[str, object] | Refusal:
@@ -109,7 +105,7 @@ class Api:
         self._patience.whole(deadline_s)
         try:
             response = self._ask_again_if_stale(call)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, ValueError) as error:
             self.close()
             return network_refusal(error)
         if silent_s is not None:
@@ -131,42 +127,36 @@ class Api:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
 
-    def _ask_again_if_stale(self, call: Call) -> http.client.HTTPResponse:
-        if self._link is not None and self._link.sock is not None:
-            try:
+    def _ask_again_if_stale(self, call: Call) -> Answer:
+        if self._link is not None and self._link.usable:
+            with suppress(ConnectionError, ssl.SSLEOFError):
                 return self._ask(self._link, call)
-            except (ConnectionError, http.client.RemoteDisconnected, ssl.SSLEOFError):
-                pass
-            except http.client.CannotSendRequest:
-                pass  # a body before this one was not read to its end
         self.close()
         self._link = self._connected()
         return self._ask(self._link, call)
 
-    def _connected(self) -> http.client.HTTPConnection:
+    def _connected(self) -> Exchange:
         access = self._access
         self._socket = connected(access, min(_CONNECT_S, self._patience.left_s()))
-        link = http.client.HTTPConnection(access.host, access.port)
-        link.auto_open = 0  # it would open plain HTTP behind our back
-        link.sock = cast(socket.socket, PatientSocket(self._socket, self._patience))
-        return link
+        return Exchange(self._socket, self._patience)
 
-    def _ask(self, link: http.client.HTTPConnection, call: Call) -> http.client.HTTPResponse:
+    def _ask(self, link: Exchange, call: Call) -> Answer:
         target = self._access.prefix + quote(call.path)
         if call.query:
             target += "?" + urlencode(call.query)
-        headers = {"Accept": call.accept, "User-Agent": "knockon"}
+        host = f"[{self._access.host}]" if ":" in self._access.host else self._access.host
+        headers = {"Host": f"{host}:{self._access.port}"}
+        headers |= {"Accept": call.accept, "User-Agent": "knockon"}
         token = self._access.bearer()
         if token:
             headers["Authorization"] = f"Bearer {token}"
         if call.body:
             headers["Content-Type"] = "application/json"
-        link.request(_METHODS[call.verb], target, call.body or None, headers)
-        return link.getresponse()
+        return link.ask(_METHODS[call.verb], target, headers, call.body)
 
-    def _refused(self, response: http.client.HTTPResponse) -> Refusal:
+    def _refused(self, response: Answer) -> Refusal:
         try:
             body = Incoming(response, self.close).whole(_MAX_ERROR_BYTES)
         except Broken:
             body = b""
-        return refusal_of(response.status, body, response.getheader("Retry-After", ""))
+        return refusal_of(response.status, body, response.headers.get("retry-after", ""))

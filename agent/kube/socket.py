@@ -60,26 +60,6 @@ class PatientFile(io.RawIOBase):
         super().close()
 
 
-class PatientSocket:
-    """What ``http.client`` needs of a socket, and no more."""
-
-    def __init__(self, sock: socket.socket, patience: Patience) -> None:
-        self._sock, self._patience = sock, patience
-
-    def makefile(self, *_: object) -> io.BufferedReader:
-        """The reading end."""
-        return io.BufferedReader(PatientFile(self._sock, self._patience), PIECE_BYTES)
-
-    def sendall(self, data: bytes) -> None:
-        """Send for no longer than patience lasts."""
-        self._sock.settimeout(self._patience.left_s())
-        self._sock.sendall(data)
-
-    def close(self) -> None:
-        """Close, once the reading end is closed as well."""
-        self._sock.close()
-
-
 def connected(access: Access, timeout_s: float) -> socket.socket:
     """A socket to the API server, TLS done and the server's name proven."""
     sock = socket.create_connection((access.host, access.port), timeout_s)

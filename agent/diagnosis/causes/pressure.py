@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import mean, pstdev
+from math import fsum, sqrt
 
 from agent.diagnosis.case import Case
 from agent.diagnosis.weigh import FAIR, HINT, STRONG, WEAK, reason
@@ -174,13 +174,15 @@ def plateau_evidence(case: Case) -> list[Evidence]:
         return []
     late = _rates(case.samples, case.pivot_s - 60, case.pivot_s)
     early = _rates(case.samples, case.pivot_s - 3600, case.pivot_s - 60)
-    if len(late) < 20 or len(early) < 20 or not mean(late):
+    if len(late) < 20 or len(early) < 20 or not any(late):
         return []
-    flat = pstdev(late) / mean(late) < FLAT
-    was_faster = sorted(early)[-len(early) // 10] > HIGH_RATE * mean(late)
+    rate = fsum(late) / len(late)
+    spread = sqrt(fsum((one - rate) ** 2 for one in late) / len(late))
+    flat = spread / rate < FLAT
+    was_faster = sorted(early)[-len(early) // 10] > HIGH_RATE * rate
     if not (flat and was_faster):
         return []
-    says = f"the volume is flat at {mean(late) / 1e6:.0f} MB/s and was faster before"
+    says = f"the volume is flat at {rate / 1e6:.0f} MB/s and was faster before"
     return [reason(STRONG - 0.1, says)]
 
 

@@ -1,0 +1,140 @@
+"""Answers GET and HEAD on one port: each connection on a thread, a bounded number at once.
+
+A connection is one question. The whole of it is less than what ``http.server`` imports (2 MiB with
+``email``, ``html`` and ``mimetypes``), and nothing a client sends is more than a path to look up.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+from typing import Protocol
+
+from agent.daemon.certificates import Renewing, Tls
+from agent.errors import UserError
+
+PATIENCE_S = 10.0  # for a question, and for its answer to be taken
+MOST_AT_ONCE = 16
+_MOST_HEAD_BYTES = 64 << 10
+_QUEUE = 32
+_REASONS = {
+    200: "OK",
+    400: "Bad Request",
+    404: "Not Found",
+    414: "URI Too Long",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+}
+_TEXT = "text/plain; charset=utf-8"
+
+Answer = tuple[int, str, bytes]
+"""Status, content type and body."""
+
+
+class Answering(Protocol):
+    """Whatever has pages."""
+
+    def answer(self, path: str) -> Answer:
+        """Give the page of a path, which is without its query."""
+
+
+class HttpServer:
+    """Listens from the moment it is made, and serves once it is started."""
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        pages: Answering,
+        tls: Tls | None = None,
+    ) -> None:
+        self._pages = pages
+        self._certificates = Renewing(tls) if tls else None
+        self._slots = threading.BoundedSemaphore(MOST_AT_ONCE)
+        family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        try:
+            self._listening = socket.create_server(address, family=family, backlog=_QUEUE)
+        except OSError as error:
+            what = f"cannot listen on {address[0]}:{address[1]}: {error.strerror or error}"
+            raise UserError(what, "http.listen names another port") from error
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._listening.getsockname()[1])
+
+    def start(self) -> None:
+        """Serve from now on."""
+        threading.Thread(target=self._accept, name="http", daemon=True).start()
+
+    def close(self) -> None:
+        """Listen no more; who is being answered is answered."""
+        with suppress(OSError):
+            self._listening.shutdown(socket.SHUT_RDWR)  # ends the wait for the next one
+        self._listening.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listening.accept()
+            except OSError:
+                if self._listening.fileno() < 0 or not _listens(self._listening):
+                    return
+                continue  # a client that hung up meanwhile, or no descriptor left
+            if not self._slots.acquire(blocking=False):
+                sock.close()
+                continue
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        try:
+            sock.settimeout(PATIENCE_S)
+            if self._certificates is not None:  # here, and not where others wait to be accepted
+                sock = self._certificates.context().wrap_socket(sock, server_side=True)
+            sock.sendall(self._answer(_head(sock)))
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_WR)
+                sock.recv(_MOST_HEAD_BYTES)  # else a reset may overtake the answer
+        except OSError:
+            pass  # a client that hung up is no news
+        finally:
+            sock.close()
+            self._slots.release()
+
+    def _answer(self, head: bytes) -> bytes:
+        first, ended, _ = head.partition(b"\n")
+        words = first.decode("latin-1").split()
+        if not ended and len(head) >= _MOST_HEAD_BYTES:
+            return _message(414, _TEXT, b"that is no path of ours\n")
+        if len(words) != 3 or not words[2].startswith("HTTP/"):
+            return _message(400, _TEXT, b"that is no question\n")
+        if words[0] not in ("GET", "HEAD"):
+            return _message(501, _TEXT, b"nothing can be changed here\n")
+        status, kind, body = self._pages.answer(words[1].partition("?")[0])
+        return _message(status, kind, body, with_body=words[0] == "GET")
+
+
+def _listens(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return False
+
+
+def _head(sock: socket.socket) -> bytes:
+    """Everything up to the empty line, or as much of it as anybody has a right to send."""
+    data = b""
+    while b"\r\n\r\n" not in data and b"\n\n" not in data and len(data) < _MOST_HEAD_BYTES:
+        piece = sock.recv(4096)
+        if not piece:
+            break
+        data += piece
+    return data
+
+
+def _message(status: int, kind: str, body: bytes, *, with_body: bool = True) -> bytes:
+    head = (
+        f"HTTP/1.1 {status} {_REASONS[status]}\r\nServer: knockon\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+    return head.encode() + (body if with_body else b"")

@@ -1,36 +1,95 @@
-"""What the panels of both dashboards would show, asked of a Prometheus with the same queries."""
+"""What both dashboards would show: the committed JSON, and a Prometheus that answers it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from alerts import backup_board, node_board
-from alerts.panels import Panel, Query, Row
+from alerts.rendering import GENERATED
 from tests.monitoring import Prometheus
 
-BOARDS: dict[str, tuple[Row, ...]] = {
-    "Node incidents": node_board.rows(),
-    "Postgres backups": backup_board.rows(),
-}
+NAMES = ("node-incidents", "postgres-backups")
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
-    """One line of a panel: its labels, and pairs of Unix seconds and value."""
+class Line:
+    """One series of a panel: its name, its labels, and pairs of Unix seconds and value."""
 
-    labels: dict[str, str]
+    name: str
+    labels: Mapping[str, str]
     points: tuple[tuple[float, float], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one query of one panel gave."""
+class Shown:
+    """One panel: what it is, where it stands, and what each of its queries gave."""
 
-    board: str
-    panel: Panel
-    query: Query
-    series: tuple[Series, ...]
+    title: str
+    kind: str  # timeseries, stat, table, state-timeline
+    unit: str
+    place: Mapping[str, int]  # x, y, w, h in Grafana's grid
+    queries: Mapping[str, tuple[Line, ...]]
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """All series of all queries."""
+        return tuple(line for lines in self.queries.values() for line in lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """One dashboard: panels, headlines by their place, and marks on every time axis."""
+
+    title: str
+    headlines: Mapping[int, str]
+    panels: tuple[Shown, ...]
+    marks: Mapping[str, tuple[Line, ...]]  # by colour
+
+
+def board(name: str, server: Prometheus, seconds: float = 600.0) -> Board:
+    """Ask every query of one dashboard for the last seconds."""
+    document = json.loads((GENERATED / "dashboards" / f"{name}.json").read_text("utf-8"))
+    panels = document["panels"]
+
+    def lines(query: str, legend: str) -> tuple[Line, ...]:
+        return tuple(_line(one, legend) for one in server.span(filled(query), seconds))
+
+    return Board(
+        title=document["title"],
+        headlines={one["gridPos"]["y"]: one["title"] for one in panels if one["type"] == "row"},
+        panels=tuple(
+            Shown(
+                title=one["title"],
+                kind=one["type"],
+                unit=one["fieldConfig"]["defaults"]["unit"],
+                place=one["gridPos"],
+                queries={
+                    target["expr"]: lines(target["expr"], target["legendFormat"])
+                    for target in one["targets"]
+                },
+            )
+            for one in panels
+            if one["type"] != "row"
+        ),
+        marks={
+            one["iconColor"]: lines(one["expr"], one["titleFormat"])
+            for one in document["annotations"]["list"]
+        },
+    )
+
+
+def empty(shown: Board) -> Iterator[str]:
+    """Give what would be drawn as nothing: a panel's query or a mark without any series."""
+    for panel in shown.panels:
+        for query, lines in panel.queries.items():
+            if not lines:
+                yield f"{shown.title}: {panel.title}: {query}"
+    for colour, lines in shown.marks.items():
+        if not lines:
+            yield f"{shown.title}: no {colour} marks"
 
 
 def filled(query: str) -> str:
@@ -40,17 +99,8 @@ def filled(query: str) -> str:
     return query.replace("$__rate_interval", "8s")
 
 
-def answers(server: Prometheus, seconds: float = 600.0) -> Iterator[Answer]:
-    """Ask every query of every panel for the last seconds."""
-    for board, rows in BOARDS.items():
-        for panel in (panel for row in rows for panel in row.panels):
-            for query in panel.queries:
-                found = server.span(filled(query.expr), seconds)
-                yield Answer(board, panel, query, tuple(_series(one) for one in found))
-
-
-def _series(found: dict[str, object]) -> Series:
-    labels, values = found["metric"], found["values"]
-    assert isinstance(labels, dict)
-    assert isinstance(values, list)
-    return Series(dict(labels), tuple((float(at_s), float(value)) for at_s, value in values))
+def _line(found: Mapping[str, Any], legend: str) -> Line:
+    labels: dict[str, str] = found["metric"]
+    name = re.sub(r"\{\{(\w+)\}\}", lambda word: labels.get(word[1], ""), legend)
+    points = tuple((float(at_s), float(value)) for at_s, value in found["values"])
+    return Line("" if name == "__auto" else name, labels, points)

@@ -24,7 +24,7 @@ from tests.alerting import (
     mail_text,
     slack_text,
 )
-from tests.boards import answers
+from tests.boards import NAMES, board, empty
 from tests.golden_files import same_as_golden
 from tests.monitoring import eventually
 from tests.staged_node import BACKUP_POD, VICTIMS
@@ -112,13 +112,9 @@ def test_the_next_good_backup_ends_it(stage: Stage) -> None:
     assert said[0]["color"] == "good"
 
 
-def test_every_panel_has_data(stage: Stage) -> None:
-    empty = [
-        f"{answer.board}: {answer.panel.title}: {answer.query.expr}"
-        for answer in answers(stage.prometheus)
-        if not answer.series
-    ]
-    assert empty == []
+@pytest.mark.parametrize("name", NAMES)
+def test_every_panel_and_every_mark_has_data(stage: Stage, name: str) -> None:
+    assert list(empty(board(name, stage.prometheus))) == []
 
 
 def test_nobody_was_told_anything_else(stage: Stage) -> None:

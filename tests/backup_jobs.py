@@ -67,10 +67,23 @@ class BackupJobs:
 
     def ask(self, word: str, *options: str) -> str:
         """Run a command on the store; its output, or a failed test with it."""
-        line = _knockon_backup(word, "--from", self.store, *options)
-        done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return self.typed("backup", word, "--from", self.store, *options)
+
+    def typed(self, *words: str) -> str:
+        """Run any `knockon` command where the database is the one that the PG* variables name."""
+        server = self.server
+        where = {"PGHOST": str(server.folder), "PGPORT": str(server.port), "PGUSER": server.user}
+        path = f"{server.programs}:{os.environ['PATH']}"
+        done = subprocess.run(
+            [sys.executable, "-m", "agent", *words],
+            cwd=ROOT,
+            env={**os.environ, **where, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+        return done.stdout or done.stderr
 
     def _kept(self) -> tuple[str, str]:
         return "--metrics-textfile", str(self.textfiles)

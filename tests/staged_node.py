@@ -128,6 +128,7 @@ def staged_node(folder: Path, remote_tool: str) -> Iterator[StagedNode]:
                 folder,
                 api,
                 node={"root": str(kernel.tree.root)},
+                recorder={"ring": ""},  # where `knockon record show --root` looks for it
                 probe={"docker": str(docker), "mean_gap_s": 1.0, "killer_timeout_s": 12.0},
             )
         )

@@ -246,11 +246,15 @@ class Agent:
             down=lambda: supervisor.down,
             requests=lambda: self.requests.counts,
             watches=lambda: self.watches,
-            published=lambda: publisher.counts if publisher else {},
+            published=lambda: {} if publisher is None else publisher.counts,
             troubles=lambda: (
                 store.trouble,
                 memory.trouble,
-                *(spot.why for spot in (publisher.news() if publisher else ()) if not spot.to_s),
+                *(
+                    spot.why
+                    for spot in (() if publisher is None else publisher.news())
+                    if not spot.to_s
+                ),
             ),
             on_disk=self.writer.put,
         )

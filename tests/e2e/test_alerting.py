@@ -27,9 +27,22 @@ from tests.alerting import (
 from tests.boards import NAMES, board, empty
 from tests.golden_files import same_as_golden
 from tests.monitoring import eventually
+from tests.runbooks import PAGES, commands, inner
 from tests.staged_node import BACKUP_POD, VICTIMS
 
 pytestmark = pytest.mark.e2e
+
+OWN_RULE = """[[rule]]
+id = "our-monitor"
+fact = "monitor_kills_runtime"
+about = "runtime"
+match = { _TRANSPORT = "stdout", _SYSTEMD_UNIT = "our-monitor.service", _UID = "0" }
+pattern = '^Our runtime hangs'
+guard = true
+origin = "made up"
+matches = ["Our runtime hangs"]
+rejects = ["He said: Our runtime hangs"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +80,11 @@ def test_the_same_arrives_by_mail(stage: Stage) -> None:
     page = mail_page(mail)
     assert "Cause: io saturation." in page
     assert page.count("<a href=") == 2
+
+
+def test_what_was_published_is_counted_once_it_has_been_sent(stage: Stage) -> None:
+    counted = 'sum(knockon_events_published_total{result="created"}) >= 2'
+    eventually(lambda: stage.prometheus.instant(counted), "the Events on both victims count")
 
 
 def test_it_holds_back_the_noise_of_its_own_victims_only(stage: Stage) -> None:
@@ -115,6 +133,37 @@ def test_the_next_good_backup_ends_it(stage: Stage) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_panel_and_every_mark_has_data(stage: Stage, name: str) -> None:
     assert list(empty(board(name, stage.prometheus))) == []
+
+
+def of_the_runbooks(stage: Stage) -> list[tuple[str, list[str]]]:
+    """Every command of ours in a runbook, with the variables and paths of this stage."""
+    latest = re.findall(r"\d{8}T\d{6}Z-[0-9a-f]{8}", stage.backups.ask("list"))[-1]
+    rules = stage.backups.folder / "my-rules"
+    rules.mkdir()
+    (rules / "ours.toml").write_text(OWN_RULE, "utf-8")
+    values = {
+        "$STORE": stage.backups.store,
+        "$OTHER": f"file://{stage.backups.folder}/other",
+        "$ID": latest,
+        "$NODE": "lab-node",
+        "/host": str(stage.node.kernel.tree.root),
+        "bundle": "tests/stories/founding-incident",
+        "./my-rules": str(rules),
+    }
+    asked = {
+        " ".join(inner(words)[1:]): [values.get(word, word) for word in inner(words)[1:]]
+        for page in PAGES.values()
+        for words in commands(page)
+        if inner(words)[0] == "knockon"
+    }
+    return sorted(asked.items())
+
+
+def test_our_commands_in_the_runbooks_run_as_they_stand(stage: Stage) -> None:
+    printed = {name: stage.backups.typed(*words) for name, words in of_the_runbooks(stage)}
+    assert "pg-0" in printed["record show --root /host --last 10m"]
+    assert "restores and starts" in printed["backup restore-test --from $STORE"]
+    assert all(printed.values()), printed
 
 
 def test_nobody_was_told_anything_else(stage: Stage) -> None:

@@ -50,8 +50,9 @@ soak: $(STAMPS)/dev $(STAMPS)/e2e-packages ## e2e tests that take many minutes: 
 policy: $(STAMPS)/dev $(STAMPS)/policy ## what a policy checker says against the manifests
 	@$(BIN)/python -m pytest tests/daemonset/test_policy.py $(ARGS)
 
-screenshots: $(STAMPS)/dev $(STAMPS)/e2e-packages ## pictures of the report page, for the README
+screenshots: $(STAMPS)/dev $(STAMPS)/e2e-packages ## pictures of the report page and of the dashboards
 	@$(BIN)/python -m tests.screenshots
+	@$(BIN)/python -m tests.board_pictures
 
 lint: $(STAMPS)/dev ## ruff: rules and format
 	@$(BIN)/ruff check $(CODE)

@@ -6,7 +6,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,11 @@ from typing import Any
 import pytest
 import yaml
 
-from agent.errors import UserError
 from agent.model import Cause, KillerKind
 from alerts import reference, rendering
-from alerts.thresholds import Thresholds, Values, load
+from alerts.thresholds import Values
 from backup.exits import Exit, reason_word
+from tests.golden_files import GOLDEN
 from tests.promtool import run
 
 ALERTS = rendering.HERE
@@ -80,6 +79,14 @@ def test_what_is_committed_is_what_the_code_makes(name: str) -> None:
 def test_the_reference_pages_are_what_the_code_makes() -> None:
     assert (ALERTS / "README.md").read_text("utf-8") == rendering.readme(Values())
     assert reference.METRICS_PAGE.read_text("utf-8") == reference.metrics_page()
+
+
+def test_the_message_shown_in_the_readme_is_the_one_that_arrives() -> None:
+    arrived = (GOLDEN / "alert-incident-slack.txt").read_text("utf-8")
+    _, title, _, body, *_ = arrived.split("\n")
+    shown = re.sub(r"Incident [0-9a-f]{10}", "Incident (id)", (ALERTS / "README.md").read_text())
+    assert f"> **{title}**" in shown
+    assert f"> {body}" in shown
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)
@@ -199,74 +206,3 @@ def test_most_checks_expect_silence() -> None:
 
 def test_missing_series_are_checked_for_every_subject() -> None:
     assert sum(says.startswith("missing") for _, says, _ in cases()) >= len(SUBJECTS)
-
-
-@pytest.mark.parametrize("name", [one.name for one in fields(Thresholds)])
-def test_every_threshold_changes_a_rule(name: str) -> None:
-    default = getattr(Thresholds(), name)
-    one: dict[str, Any] = {name: "17s" if isinstance(default, str) else default + 1}
-    changed = Values(replace(Thresholds(), **one))
-    assert dict(rendering.files(changed)) != dict(rendering.files(Values()))
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ("[thresholds]\nbackup_stale = 3", "did you mean backup_stale_s?"),
-        ("[thresholds]\npressure_window = 300", "is no text"),
-        ("[thresholds]\npressure_window = 'soon'", "is no duration"),
-        ("[thresholds]\nfleet_nodes = true", "is no number"),
-        ("[thresholds]\nfleet_nodes = nan", "is no number"),
-        ("[limits]\nfleet_nodes = 3", "unknown table limits"),
-        ("thresholds = 3", "a table is expected"),
-        ("[thresholds", "Expected"),
-    ],
-)
-def test_a_wrong_values_file_is_one_clear_line(tmp_path: Path, text: str, complaint: str) -> None:
-    path = tmp_path / "values.toml"
-    path.write_text(text, "utf-8")
-    with pytest.raises(UserError) as caught:
-        load(path)
-    assert complaint in f"{caught.value.message} {caught.value.hint}"
-
-
-def test_a_values_file_changes_thresholds_and_links(tmp_path: Path) -> None:
-    path = tmp_path / "values.toml"
-    path.write_text(
-        "[thresholds]\nbackup_stale_s = 32400\n[links]\nrunbooks = 'https://wiki'", "utf-8"
-    )
-    made = dict(rendering.files(load(path)))["backup.yaml"]
-    assert "> 32400" in made
-    assert "https://wiki/PostgresBackupStale" in made
-
-
-CONFIG = ALERTS / "alertmanager.yaml"
-
-
-def test_amtool_accepts_the_example() -> None:
-    assert "SUCCESS" in run("amtool", "check-config", CONFIG)
-
-
-@pytest.mark.parametrize(
-    ("severity", "receiver"),
-    [("critical", "page"), ("warning", "channel"), ("info", "mail"), ("none", "nobody")],
-)
-def test_each_severity_goes_where_it_belongs(severity: str, receiver: str) -> None:
-    asked = ("config", "routes", "test", f"--config.file={CONFIG}", "product=knockon")
-    assert run("amtool", *asked, f"severity={severity}").strip() == receiver
-
-
-def test_noise_of_pods_is_held_back_by_pod_and_never_by_node() -> None:
-    rules = yaml.safe_load(CONFIG.read_text("utf-8"))["inhibit_rules"]
-    others = [rule for rule in rules if "Kube" in str(rule["target_matchers"])]
-    assert [rule["source_matchers"] for rule in others] == [['alertname="PodRecreatedByIncident"']]
-    assert others[0]["equal"] == ["cluster", "namespace", "pod"]
-
-
-def test_inhibition_names_only_alerts_that_exist() -> None:
-    rules = yaml.safe_load(CONFIG.read_text("utf-8"))["inhibit_rules"]
-    for rule in rules:
-        (source,) = rule["source_matchers"]
-        assert re.findall(r'"(\w+)"', source)[0] in ALL
-        targets = re.findall(r"\w+", rule["target_matchers"][0].partition("=")[2])
-        assert all(name in ALL for name in targets) or "KubePodNotReady" in targets

@@ -241,6 +241,7 @@ class Agent:
 
     def _counted(self, supervisor: Supervisor, store: Store, memory: Memory) -> Counts:
         publisher = self.publisher
+        heard = tuple if publisher is None else publisher.news  # one with nothing to do is falsy
         return Counts(
             restarts=lambda: supervisor.restarts,
             down=lambda: supervisor.down,
@@ -250,11 +251,7 @@ class Agent:
             troubles=lambda: (
                 store.trouble,
                 memory.trouble,
-                *(
-                    spot.why
-                    for spot in (() if publisher is None else publisher.news())
-                    if not spot.to_s
-                ),
+                *(spot.why for spot in heard() if not spot.to_s),
             ),
             on_disk=self.writer.put,
         )

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import NoReturn
 
 from agent import __version__
-from agent.commands import follow, manifests, node, record
+from agent.commands import fleet, follow, manifests, node, record
 from agent.commands.rules import checked, listing
 from agent.commands.why import Pasted, Question, answer, rule_files
 from agent.errors import UserError
@@ -112,6 +112,7 @@ def _parsers() -> tuple[_Parser, Mapping[str, _Parser]]:
     why.add_argument("--all", action="store_true", help="show every incident in full")
     incidents = commands.add_parser("incidents", help="one line an incident", allow_abbrev=False)
     _add_input(incidents)
+    fleet.add_arguments(incidents)
     rules = commands.add_parser("rules", help="list or check rules", allow_abbrev=False)
     rules.add_argument("--check", type=Path, metavar="DIR", help="check rules of your own")
     following = commands.add_parser("follow", help="tail a live journal", allow_abbrev=False)
@@ -176,6 +177,9 @@ def _page(answered: Report, options: argparse.Namespace) -> None:
 
 
 def _incidents(options: argparse.Namespace) -> int:
+    if fleet.asked(options):
+        _write(fleet.listing(options, time.time()))  # noqa: TID251 - the edge
+        return EXPLAINED
     answered = answer(_question(options))
     if answered.quiet:
         _write(as_text(answered, _screen(options)))

@@ -74,11 +74,19 @@ class Incidents:
             found = self._known[told.incident] = NodeIncident(told.incident, told.node)
         before = len(found.victims)
         found.take(told)
-        self._victims += len(found.victims) - before
+        self._grown(len(found.victims) - before)
+        return found
+
+    def keep(self, one: NodeIncident) -> None:
+        """Take in an incident that was put together elsewhere."""
+        self._known[one.id] = one
+        self._grown(len(one.victims))
+
+    def _grown(self, by: int) -> None:
+        self._victims += by
         while len(self._known) > 1 and self._too_many():
             _, oldest = self._known.popitem(last=False)
             self._victims -= len(oldest.victims)
-        return found
 
     def _too_many(self) -> bool:
         return len(self._known) > self._most or self._victims > self._most_victims

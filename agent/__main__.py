@@ -177,15 +177,14 @@ def _page(answered: Report, options: argparse.Namespace) -> None:
 
 
 def _incidents(options: argparse.Namespace) -> int:
-    if fleet.asked(options):
-        _write(fleet.listing(options, time.time()))  # noqa: TID251 - the edge
+    if fleet.listed(options, _write):
         return EXPLAINED
     answered = answer(_question(options))
     if answered.quiet:
         _write(as_text(answered, _screen(options)))
-    for incident in sorted(answered.incidents, key=lambda one: one.kill_at_s or 0.0):
-        line = incident_line(incident)
-        _write(f"{line if _speaks_unicode() else ascii_only(line)}\n")
+    told = sorted(answered.incidents, key=lambda one: one.kill_at_s or 0.0)
+    lines = "".join(f"{incident_line(one)}\n" for one in told)
+    _write(lines if _speaks_unicode() else ascii_only(lines))
     return EXPLAINED
 
 

@@ -11,7 +11,8 @@ import json
 import re
 import shutil
 import subprocess  # noqa: TID251 - on a laptop: kubectl knows every way to log in
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from urllib.parse import quote
 
 from agent.errors import UserError
@@ -37,14 +38,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="with --cluster: print knockon/v1 JSON")
 
 
-def asked(options: argparse.Namespace) -> bool:
-    """Whether all nodes are meant; raises UserError for what means nothing without them."""
-    if not options.cluster and (options.json or options.context or options.since):
+def listed(options: argparse.Namespace, write: Callable[[str], None]) -> bool:
+    """Print them if all nodes are meant; raises UserError for what means nothing without."""
+    if options.cluster:
+        write(_listing(options, time.time()))  # noqa: TID251 - the edge, where a person sits
+    elif options.json or options.context or options.since:
         raise UserError("--json, --context and --since go with --cluster", "add --cluster")
     return bool(options.cluster)
 
 
-def listing(options: argparse.Namespace, now_s: float) -> str:
+def _listing(options: argparse.Namespace, now_s: float) -> str:
     """Ask, join, and return what is to be printed; raises UserError."""
     since_s = now_s - options.since if options.since else 0.0
     kept = Incidents()

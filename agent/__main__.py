@@ -250,9 +250,8 @@ def _pasted(name: str, now_s: float | None) -> Pasted:
         raise UserError(f"{shown} is empty", "paste the lines around the time the pods changed")
     if data.count(b"\0") * 100 > len(data):
         raise UserError(f"{shown} is not text", "journal files and archives go to --bundle")
-    if now_s is None:
-        now_s = time.time()  # noqa: TID251 - the edge, where a person sits
-    return Pasted(shown, data.decode("utf-8", "replace"), now_s)
+    at_s = time.time() if now_s is None else now_s  # noqa: TID251 - where a person sits
+    return Pasted(shown, data.decode("utf-8", "replace"), at_s)
 
 
 def _screen(options: argparse.Namespace) -> Screen:

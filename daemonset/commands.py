@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from agent.errors import UserError
+from daemonset.chart import write_chart
 from daemonset.check import SUPPORTED, check, known_version
 from daemonset.folder import OURS
 from daemonset.render import Order, render
@@ -47,7 +48,7 @@ def main(word: str, argv: Sequence[str]) -> int:
     if options.check and word != "delete":
         _refuse_faulty(rendered, options.kubernetes)
     if word == "render":
-        return _show(as_yaml(rendered), options.diff)
+        return _shown(as_yaml(rendered), options)
     if word == "delete":
         rendered = rendered[::-1]
     return _kubectl(word, options, theirs, as_yaml(rendered))
@@ -81,6 +82,7 @@ def _parser(word: str) -> _Parser:
         parser.set_defaults(check=False)
     if word == "render":
         add("--diff", type=Path, metavar="FILE", help="show what differs from FILE instead")
+        add("--chart", type=Path, metavar="DIR", help="write a helm chart there instead")
     if word == "apply":
         add("--diff", action="store_true", help="show what would change in the cluster; no more")
     return parser
@@ -97,6 +99,15 @@ def _refuse_faulty(rendered: Sequence[Rendered], versions: Sequence[str]) -> Non
             sys.stderr.write(f"knockon: {fault}\n")
         more = f"and {len(found.faults) - 1} more" if len(found.faults) > 1 else ""
         raise UserError(found.faults[0], more)
+
+
+def _shown(text: str, options: argparse.Namespace) -> int:
+    if options.chart is None:
+        return _show(text, options.diff)
+    if options.diff is not None:
+        raise UserError("--chart and --diff are two things", "compare with knockon render --diff")
+    write_chart(options.chart, text)
+    return DONE
 
 
 def _show(text: str, before: Path | None) -> int:

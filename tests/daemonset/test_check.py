@@ -115,3 +115,14 @@ def test_the_committed_config_is_what_the_agent_takes(tmp_path: Path) -> None:
         assert config.state.directory.endswith("/run/knockon/state")
         assert config.kube.events == ("on-demand" if everything else "auto")
     assert (ROOT / "daemonset" / "config.toml").is_file()
+
+
+def test_labels_that_select_pods_are_those_of_the_first_version() -> None:
+    """The API server refuses to change them: another word here would need a delete to upgrade."""
+    for kind, component in (("DaemonSet", "agent"), ("Deployment", "cluster")):
+        thing = next(one for one in things(everything=True) if one["kind"] == kind)
+        assert thing["spec"]["selector"]["matchLabels"] == {
+            "app.kubernetes.io/name": "knockon",
+            "app.kubernetes.io/instance": "knockon",
+            "app.kubernetes.io/component": component,
+        }

@@ -17,24 +17,13 @@ from agent.model import Cause, KillerKind
 from alerts import reference, rendering
 from alerts.thresholds import Values
 from backup.exits import Exit, reason_word
+from tests.exposed import labels_of, metrics_in, wrong_labels
 from tests.golden_files import GOLDEN
 from tests.promtool import run
 
 ALERTS = rendering.HERE
 CASES = sorted((Path(__file__).parent / "alerts").glob("*.yaml"))
 SUBJECTS = ("incidents", "agent", "backup")
-FOREIGN = {
-    "node_pressure_io_stalled_seconds_total": "node_exporter",
-    "node_pressure_memory_stalled_seconds_total": "node_exporter",
-    "node_pressure_cpu_waiting_seconds_total": "node_exporter",
-    "node_cpu_seconds_total": "node_exporter",
-    "container_pressure_io_stalled_seconds_total": "kubelet",
-    "container_pressure_memory_stalled_seconds_total": "kubelet",
-    "container_pressure_cpu_waiting_seconds_total": "kubelet",
-    "kube_node_info": "kube-state-metrics",
-    "kube_node_status_condition": "kube-state-metrics",
-    "up": "Prometheus",
-}
 
 
 def rules_of(subject: str) -> list[dict[str, Any]]:
@@ -55,19 +44,6 @@ def cases() -> list[tuple[str, str, dict[str, Any]]]:
             alert, _, says = case["name"].partition(": ")
             found.append((alert, says, case))
     return found
-
-
-def metrics_in(query: str) -> set[str]:
-    """Names that are metrics: ours by prefix, others by the list above."""
-    return set(re.findall(r"\bknockon_\w+", query)) | {
-        name for name in FOREIGN if re.search(rf"\b{name}\b(?!:)", query)
-    }
-
-
-def known_metrics() -> set[str]:
-    told = (*reference.agent_table(), *reference.backup_table())
-    histograms = {f"{one.name}_bucket" for one in told if one.kind == "histogram"}
-    return {one.name for one in told} | histograms | FOREIGN.keys()
 
 
 @pytest.mark.parametrize("name", [name for name, _ in rendering.files(Values())])
@@ -114,7 +90,21 @@ def test_every_alert_is_whole(alert: str) -> None:
 @pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_metric_of_a_rule_is_exposed_by_somebody(subject: str) -> None:
     used = {name for rule in rules_of(subject) for name in metrics_in(json.dumps(rule))}
-    assert used - known_metrics() == set()
+    assert used - labels_of().keys() == set()
+
+
+def test_every_label_of_a_rule_is_there() -> None:
+    for subject in SUBJECTS:
+        for rule in rules_of(subject):
+            texts = [rule["expr"], *rule.get("annotations", {}).values()]
+            assert [wrong for text in texts for wrong in wrong_labels(text)] == []
+
+
+def test_the_golden_pages_hold_all_there_is() -> None:
+    told = (*reference.agent_table(), *reference.backup_table())
+    for one in told:
+        name = f"{one.name}_bucket" if one.kind == "histogram" else one.name
+        assert labels_of()[name] - {"le"} == set(one.labels), name
 
 
 def test_every_word_a_rule_selects_is_a_word_of_the_model() -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from alerts.dashboards import dashboards
 from alerts.rule import Board
+from tests.exposed import labels_of, metrics_in, wrong_labels
 from tests.promtool import parses
-from tests.test_alerts import known_metrics, metrics_in
 
 BOARDS: dict[str, Any] = json.loads(json.dumps(dashboards()))
 
@@ -39,7 +39,8 @@ def test_every_metric_is_exposed(name: str) -> None:
         for one in BOARDS[name]["templating"]["list"]
         if one["name"] != "datasource"
     ]
-    assert {metric for query in asked for metric in metrics_in(query)} - known_metrics() == set()
+    assert {metric for query in asked for metric in metrics_in(query)} - labels_of().keys() == set()
+    assert [wrong for query in asked for wrong in wrong_labels(query)] == []
 
 
 def test_the_uids_are_those_the_alerts_link_to() -> None:
@@ -90,3 +91,8 @@ def test_everybody_can_choose_source_cluster_and_node(name: str) -> None:
 def test_incidents_are_marked_on_every_time_axis(name: str) -> None:
     marks = BOARDS[name]["annotations"]["list"]
     assert any("knockon_open_incident_info" in one["expr"] for one in marks)
+
+
+def test_a_label_that_is_misspelt_is_found() -> None:
+    wrong = list(wrong_labels('sum by (nod) (knockon_backup_running{databse="x"})'))
+    assert len(wrong) == 2

@@ -9,6 +9,8 @@ from string import Template
 
 from agent.daemon import metrics as agent_metrics
 from agent.daemon.metrics import Told
+from agent.fleet.metrics import FleetMetrics
+from agent.fleet.state import Fleet
 from alerts.rule import Alert, Group, one_line
 from alerts.thresholds import Values, sentences
 from backup import metrics as backup_metrics
@@ -21,12 +23,28 @@ def metrics_page() -> str:
     """Return docs/metrics.md."""
     agent = _table(("name", "type", "labels", "meaning"), map(_told, agent_table()))
     backup = _table(("name", "type", "labels", "meaning"), map(_told, backup_table()))
-    return _filled("metrics.md", agent=agent, backup=backup)
+    fleet = _table(("name", "type", "labels", "meaning"), map(_told, fleet_table()))
+    return _filled("metrics.md", agent=agent, fleet=fleet, backup=backup)
 
 
 def agent_table() -> tuple[Told, ...]:
     """Return what the agent exposes, by its whole name."""
     return tuple(replace(one, name=agent_metrics.PREFIX + one.name) for one in agent_metrics.TABLE)
+
+
+def fleet_table() -> tuple[Told, ...]:
+    """Return what the cluster's replica exposes while it leads."""
+    shown = FleetMetrics(Fleet(), dict, dict, lambda: True).collect()
+    return tuple(
+        Told(
+            f"{one.name}_total" if one.type == "counter" else one.name,
+            one.type,
+            tuple(one._labelnames),  # type: ignore[attr-defined]  # noqa: SLF001 - nothing else has them
+            one.documentation,
+            {},
+        )
+        for one in shown
+    )
 
 
 def backup_table() -> tuple[Told, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from agent.daemon.metrics import Told
 from agent.model import Cause, KillerKind
 from alerts import reference, rendering
 from alerts.thresholds import Values
@@ -24,6 +25,11 @@ from tests.promtool import run
 ALERTS = rendering.HERE
 CASES = sorted((Path(__file__).parent / "alerts").glob("*.yaml"))
 SUBJECTS = ("incidents", "agent", "backup")
+
+
+def everything_told() -> list[Told]:
+    """Every metric of agent, fleet and backup."""
+    return [*reference.agent_table(), *reference.fleet_table(), *reference.backup_table()]
 
 
 def rules_of(subject: str) -> list[dict[str, Any]]:
@@ -122,8 +128,17 @@ def test_every_word_a_rule_selects_is_a_word_of_the_model() -> None:
 
 
 def test_no_two_programs_say_different_things_by_one_name() -> None:
-    told = Counter(one.name for one in (*reference.agent_table(), *reference.backup_table()))
+    told = Counter(one.name for one in everything_told())
     assert [name for name, times in told.items() if times > 1] == []
+
+
+def test_names_follow_the_guidelines_of_prometheus() -> None:
+    for one in everything_told():
+        assert re.fullmatch(r"knockon(_[a-z]+)+", one.name), one.name
+        assert one.name.endswith("_total") == (one.kind == "counter"), one.name
+        assert not re.search(r"_(ms|us|milliseconds|minutes|hours|mib|kb|percent)\b", one.name)
+        assert not {"le", "quantile", "instance", "job", "pod_uid", "message"} & {*one.labels}
+        assert one.says.endswith("."), one.name
 
 
 @pytest.mark.parametrize("subject", SUBJECTS)

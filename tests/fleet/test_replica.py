@@ -5,22 +5,28 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.model import Cause
+from agent.kube.announce import announcements
+from agent.kube.http import Api
+from agent.kube.pace import real_clockwork
+from agent.kube.publisher import Publisher
+from agent.model import Cause, Diagnosis
 from tests.agents import ROOT, kubeconfig
 from tests.fake_api import FakeApi
 from tests.fake_pods import Object, node, pod, sandbox_event
 from tests.fleet.nodes import events, incident
+from tests.handmade import PODS
 
 PATIENCE_S = 30.0
 SPACE = "knockon"
@@ -96,6 +102,16 @@ def api() -> Iterator[FakeApi]:
         yield made
 
 
+def posted(api: FakeApi, told: Diagnosis) -> None:
+    """Let an agent's own publisher say it, over the newer of the two Event APIs."""
+    with closing(Api(api.access())) as client:
+        publisher = Publisher(client, real_clockwork(threading.Event()))
+        publisher.offer(announcements(told, PODS))
+        while len(publisher):
+            publisher.step()
+        assert publisher.counts == {"created": 6}  # the node and five victims
+
+
 def ready(one: Running) -> bool:
     return one.leads() and "are known" in one.page("/readyz")
 
@@ -108,8 +124,7 @@ def test_it_joins_what_the_nodes_tell_and_names_the_node_nobody_watches(
     with replica(tmp_path, api) as running:
         running.until(lambda: ready(running), "it leads and has seen everything")
         assert running.json("/incidents")["fleet"] == []
-        for one in events(incident("node-2", 40, Cause.DISK_ERROR)):
-            api.store.put("events", one)
+        posted(api, incident("node-2", 40, Cause.DISK_ERROR))
         api.store.put("events", sandbox_event("e", "pg-9", node="node-4"))
         running.until(lambda: bool(running.json("/incidents")["fleet"]), "three nodes are joined")
         told = running.json("/incidents")

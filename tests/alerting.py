@@ -91,7 +91,7 @@ def alerting_stage(folder: Path) -> Iterator[Stage]:
     pytest.importorskip("systemd._reader", reason="systemd-python is not installed")
     with ExitStack() as scope:
         listening = scope.enter_context(desk())
-        listening.pages |= {"/kube": _kube_page}
+        listening.pages |= {"/kube": _kube_page, "/fleet": bytes}
         backups = scope.enter_context(backup_jobs(folder, scale=2))
         node = scope.enter_context(staged_node(folder, tool))
         ports = [free_port() for _ in programs]
@@ -100,7 +100,7 @@ def alerting_stage(folder: Path) -> Iterator[Stage]:
             log = folder / f"{Path(line[0]).name}.log"
             scope.enter_context(running(*line, log=log))
         server = Prometheus(f"http://{HOST}:{ports[0]}")
-        eventually(lambda: len(server.instant("up == 1")) == 3, "agent, node and pods are scraped")
+        eventually(lambda: len(server.instant("up == 1")) == 4, "all but the backup are scraped")
         yield Stage(node, backups, listening, server, f"http://{HOST}:{ports[1]}")
 
 
@@ -145,6 +145,17 @@ def _kube_page() -> bytes:
     ).encode()
 
 
+def fleet_page(nodes: int) -> bytes:
+    """What the agents of another cluster say when the same storage fails them all at once."""
+    labels = 'cluster="us",node="node-{0}"'
+    said = (
+        f"knockon_build_info{{{{{labels}}}}} 1\n"
+        f'knockon_open_incident_info{{{{{labels},incident="{{0:010x}}",cause="io_saturation",'
+        'killer="health_monitor",killer_name="kube-container-runtime-monitor",planned="false"}} 1\n'
+    )
+    return "".join(said.format(at) for at in range(nodes)).encode()
+
+
 def _configured(
     folder: Path, listening: Desk, measured: tuple[StagedNode, BackupJobs], ports: list[int]
 ) -> Path:
@@ -163,6 +174,7 @@ def _configured(
             _scrape("node-exporter", ports[2], node="n1", namespace="monitoring"),
             _scrape("kube-state-metrics", listening.port, "/kube"),
             _scrape("knockon-backup", backups.port, namespace="prod"),
+            _scrape("fleet", listening.port, "/fleet") | {"honor_labels": True},
         ],
     }
     (made / "prometheus.yaml").write_text(yaml.safe_dump(prometheus), "utf-8")

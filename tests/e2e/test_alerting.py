@@ -20,6 +20,7 @@ from tests.alerting import (
     BYSTANDER,
     Stage,
     alerting_stage,
+    fleet_page,
     mail_page,
     mail_text,
     slack_text,
@@ -130,6 +131,19 @@ def test_the_next_good_backup_ends_it(stage: Stage) -> None:
     assert said[0]["color"] == "good"
 
 
+def test_two_hundred_nodes_at_once_are_one_message(stage: Stage) -> None:
+    stage.desk.pages["/fleet"] = lambda: fleet_page(200)
+    said = eventually(lambda: stage.desk.messages("Critical: 200 nodes"), "the fleet's arrives")
+    same_as_golden(slack_text(said[0]), "alert-fleet-slack.txt")
+
+    def held_back() -> list[str]:
+        kills = stage.states("ContainerRuntimeKilled", "node")
+        return [state for node, state in kills.items() if node.startswith("node-")]
+
+    eventually(lambda: held_back() == ["suppressed"] * 200, "the single ones are held back")
+    assert len(stage.desk.messages("Critical: Container")) == 1, "only that of the other cluster"
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_every_panel_and_every_mark_has_data(stage: Stage, name: str) -> None:
     assert list(empty(board(name, stage.prometheus))) == []
@@ -168,6 +182,5 @@ def test_our_commands_in_the_runbooks_run_as_they_stand(stage: Stage) -> None:
 
 def test_nobody_was_told_anything_else(stage: Stage) -> None:
     titles = {one["attachments"][0]["title"] for one in stage.desk.received}
-    known = r"\w+: (?:Container runtime of|docker on|Last good backup of|Last backup run of)"
-    others = {title for title in titles if not re.match(known, title)}
-    assert others <= {title for title in titles if "KubePodNotReady" in title}, others
+    known = r"\w+: (?:Container runtime|docker on|200 nodes|Last good backup|Last backup run) "
+    assert {title for title in titles if not re.match(known, title)} == set()

@@ -24,13 +24,14 @@ from agent.daemon.seconds import Seconds
 from agent.daemon.sources import Batch
 from agent.daemon.state import MOST_FACTS, Memory, Past, load_past
 from agent.daemon.store import Store
+from agent.daemon.stumbles import Stumbles
 from agent.daemon.writer import Writer
 from agent.diagnosis.openers import POD_OPENERS
 from agent.diagnosis.unfolding import Live
 from agent.kube.announce import Announcement
 from agent.kube.pod_changes import Change, PodChange
 from agent.kube.publisher import Publisher
-from agent.model import BlindSpot, Pod, Record
+from agent.model import BlindSpot, Incident, Pod, Record
 from agent.recorder.host import Host
 from agent.rules.catalogue import Catalogue
 from agent.sources.journal_fields import record_of
@@ -114,8 +115,14 @@ class Daemon:
     pods: Pods = field(default_factory=Pods)
     minutes: Minutes = field(default_factory=Minutes)
     watches_pods: bool = True
+    poison: str = ""  # an incident with this in its lines cannot be looked at
     _cursor: int = 0
     loop: Loop | None = None
+
+    def _minutes_of(self, incident: Incident) -> Minutes:
+        if self.poison and any(self.poison in repr(fact) for fact in incident.facts):
+            raise ZeroDivisionError("nobody thought of this")
+        return self.minutes
 
     def start(self) -> Daemon:
         metrics, pulse = Metrics("0"), Pulse()
@@ -134,7 +141,8 @@ class Daemon:
         checks = Checks(
             metrics, digest, self.inbox, backups, pulse, self.log, counts, (), "", sources
         )
-        affairs = Affairs(IncidentSettings(), lambda _: self.minutes, self.pods.all)
+        stumbles = Stumbles(metrics, self.log)
+        affairs = Affairs(IncidentSettings(), self._minutes_of, self.pods.all, stumbles)
         herald = Herald(self.mouth, lambda: memory.safe)
         parts = Parts(
             inbox=self.inbox,

@@ -59,6 +59,25 @@ def test_an_incident_from_the_kill_to_its_end(daemon: Daemon) -> None:
     assert daemon.sentences == before
 
 
+def test_an_incident_that_our_own_code_stumbles_over_silences_no_other(daemon: Daemon) -> None:
+    daemon.poison = "Docker daemon failed!"
+    struck(daemon)
+    daemon.journal(oom_lines(uid_of(7), us(daemon.now_s)))
+    daemon.knows("job-7", uid=uid_of(7))
+    daemon.pass_time(70)
+    assert daemon.parts.metrics.value("diagnosis_failures_total") >= 1
+    (complaint,) = {line for line in daemon.log.lines if "a fault of ours" in line}
+    assert "ZeroDivisionError('nobody thought of this') at daemon/affairs.py:" in complaint
+    told = daemon.mouth.said.values()
+    (note,) = [
+        str(one.body["note"]) for one in told if "fault of Knock-on" in str(one.body["note"])
+    ]
+    assert note.startswith("Something happened on this node, but a fault of Knock-on's own")
+    assert daemon.told() == ["job-7"], "the other incident is explained all the same"
+    stages = [one["stage"] for one in daemon.parts.store.summaries()]
+    assert stages == ["settled", "settled"]
+
+
 def test_a_victim_that_comes_late_is_told_all_the_same(daemon: Daemon) -> None:
     struck(daemon)
     daemon.pass_time(62)

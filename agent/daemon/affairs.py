@@ -68,6 +68,7 @@ class Affairs:
     settings: IncidentSettings
     minutes: Callable[[Incident], Minutes]
     pods: Callable[[], Sequence[Pod]]
+    failed: Callable[[Incident, Exception], None]
     open: dict[str, Affair] = field(default_factory=dict)
 
     def resume(self, incident: str, names: Iterable[str]) -> set[str]:
@@ -96,14 +97,13 @@ class Affairs:
             affair.settled = incident.id in ended
             if not self._is_due(affair, moment):
                 continue
-            diagnosis = self._look(affair, moment)
+            diagnosis, found, document = self._steps(affair, moment)
             if incident.id in opened:
                 sentences.append(f"Incident {incident.id} opened: {diagnosis.verdict}")
-            found = self._to_tell(affair, diagnosis, moment)
             if found:
                 sentences.append(f"Incident {incident.id} explained: {_to_whom(found)}.")
             offers += found
-            documents.append((incident.id, self._document(affair, diagnosis, moment)))
+            documents.append((incident.id, document))
             if affair.settled:
                 word = "grew" if incident.id in grown else "settled"
                 sentences.append(f"Incident {incident.id} {word}: {diagnosis.verdict}")
@@ -138,6 +138,25 @@ class Affairs:
         steps = (self.settings.ripe_s, self.settings.patience_s, NODE_TOLD_AFTER_S)
         looked_age_s = affair.looked_steady_s - affair.opened_steady_s
         return grown or any(looked_age_s < step_s <= age_s for step_s in steps)
+
+    def _steps(
+        self, affair: Affair, moment: Moment
+    ) -> tuple[Diagnosis, list[Announcement], Mapping[str, object]]:
+        """Diagnose one incident, and say what follows; a fault of ours in it stops no other.
+
+        The incident then stands as unknown, with the fault named: on the node, in the store and in
+        ``diagnosis_failures_total``. It is looked at again whenever it grows.
+        """
+        try:
+            diagnosis = self._look(affair, moment)
+            document = self._document(affair, diagnosis, moment)
+            return diagnosis, self._to_tell(affair, diagnosis, moment), document
+        except Exception as error:  # noqa: BLE001 - one poisonous incident must not silence the node
+            self.failed(affair.incident, error)
+            diagnosis = affair.diagnosis = undiagnosed(affair.incident, error)
+            affair.looked_steady_s, affair.looked_at = moment.steady_s, affair.size
+        document = self._document(affair, diagnosis, moment)
+        return diagnosis, self._to_tell(affair, diagnosis, moment), document
 
     def _look(self, affair: Affair, moment: Moment) -> Diagnosis:
         minutes = self.minutes(affair.incident)
@@ -175,6 +194,24 @@ class Affairs:
             "stage": "settled" if affair.settled else "open",
             "told_at": rfc3339(moment.now_s),
         }
+
+
+def undiagnosed(incident: Incident, error: Exception) -> Diagnosis:
+    """What is said of an incident that our own code stumbles over."""
+    fault = f"a fault of Knock-on's own ({type(error).__name__}) kept this from being diagnosed"
+    return Diagnosis(
+        incident=replace(incident, facts=()),  # what it stumbled over may be among them
+        cause=Cause.UNKNOWN,
+        confidence=0.0,
+        planned=False,
+        killer=None,
+        offender=None,
+        victims=(),
+        chain=(),
+        hypotheses=(),
+        missing=(f"{fault}; the agent's log has the details",),
+        verdict=f"Something happened on this node, but {fault}.",
+    )
 
 
 def _to_whom(found: Sequence[Announcement]) -> str:

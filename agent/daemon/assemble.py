@@ -49,6 +49,7 @@ from agent.daemon.sources import (
 )
 from agent.daemon.state import MOST_FACTS, Memory, Past, load_past
 from agent.daemon.store import Store
+from agent.daemon.stumbles import Stumbles
 from agent.daemon.supervisor import Source, Supervisor
 from agent.daemon.writer import Writer
 from agent.diagnosis.correlate import CONTEXT_BEFORE_S
@@ -197,17 +198,17 @@ class Agent:
             metrics.add("runtime_probe_unanswered_total", 0, known)
         backups = Backups(Host(Path(config.node.root)))
         counts = self._counted(supervisor, store, memory)
-        checks = self._checks(metrics, digest, backups, counts)
+        stumbles = Stumbles(metrics, self.log)
         return Loop(
             Parts(
                 inbox=self.inbox,
                 live=live,
                 digest=digest,
-                affairs=Affairs(config.incidents, self._minutes, self.pods.all),
+                affairs=Affairs(config.incidents, self._minutes, self.pods.all, stumbles),
                 herald=Herald(self.publisher, lambda: memory.safe),
                 gauges=gauges,
                 backups=backups,
-                checks=checks,
+                checks=self._checks(metrics, digest, backups, counts),
                 memory=memory,
                 store=store,
                 metrics=metrics,

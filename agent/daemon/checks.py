@@ -15,7 +15,7 @@ from agent.daemon.log import Log
 from agent.daemon.metrics import SOURCES, Metrics
 from agent.journal.health import JournalHealth, check_journal, known_flags
 
-JOURNAL_EVERY_S = 3600.0
+JOURNAL_EVERY_S, UNREADABLE_EVERY_S = 3600.0, 30.0
 RECORDER_SILENT_S = 5.0
 _RESULTS = {
     "created": "created",
@@ -104,7 +104,8 @@ class Checks:
                 return moment.steady_s - begun_s < RECORDER_SILENT_S
             return moment.now_s - last_s < RECORDER_SILENT_S
         if source == "journal":
-            return self.health is None or self.health.entries > 0
+            heard = self.digest.reading.entries > 0
+            return heard or self.health is None or self.health.entries > 0
         return True
 
     def _journal(self, moment: Moment) -> None:
@@ -115,7 +116,9 @@ class Checks:
         lag_s = max(0.0, moment.now_s - (reading.newest_s or 0.0)) if behind else 0.0
         self.metrics.set("journal_lag_seconds", round(lag_s, 3))
         fresh_reader = reading.libsystemd != self._checked_with
-        if not fresh_reader and 0 <= moment.steady_s - self._journal_s < JOURNAL_EVERY_S:
+        well = self.health is None or self.health.well
+        every_s = JOURNAL_EVERY_S if well else UNREADABLE_EVERY_S  # it may be empty for a moment
+        if not fresh_reader and 0 <= moment.steady_s - self._journal_s < every_s:
             return
         self._journal_s, self._checked_with = moment.steady_s, reading.libsystemd
         self.counts.on_disk(lambda: self._look(moment.now_s, reading.libsystemd))

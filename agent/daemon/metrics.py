@@ -50,6 +50,7 @@ TABLE: tuple[Told, ...] = (
     _gauge("build_info", "version", "1, and the version that runs."),
     _counter("incidents_total", "cause killer planned", "Incidents settled."),
     _gauge("open_incidents", "cause", "Incidents open now."),
+    _counter("diagnosis_failures_total", "", "Times our own code stumbled over an incident."),
     _gauge(
         "open_incident_info",
         "incident cause killer killer_name offender_kind offender_namespace offender_name planned",

@@ -14,6 +14,7 @@ import math
 from dataclasses import replace
 
 from backup.law.state import LEAST_BYTES_PER_S, Knee, State
+from backup.law.volume import full
 
 REACTION_S = 0.3
 """Probe gap and socket buffer: what a cut did shows no earlier."""
@@ -34,6 +35,9 @@ CREEP_PER_S = 0.005
 ESCAPE_PER_S = 1.0
 FASTEST_PER_S = 0.2
 BLIND_PER_S = 0.25
+MEASURED_AGAIN_S = 1.0  # while the last cut still drains, the volume is not full
+LEAN_S = 0.25
+SURPRISED_PER_S = 1.1
 
 
 def cut(state: State, over: float) -> State:
@@ -48,8 +52,13 @@ def cut(state: State, over: float) -> State:
     if not knee.found:
         depth = max(depth, 1 - knee.bytes_per_s / state.rate_bytes_per_s)
     depth = min(depth, CUT_MOST)
+    surprised = state.volume.known and not state.volume.brimming
+    if _measurable(state, surprised=surprised):
+        state = replace(state, volume=full(state.volume, state.at_s))
+        surprised = False
     return replace(
         state,
+        surprised=surprised,
         rate_bytes_per_s=knee.bytes_per_s * (1 - depth),
         reason="yielding to the disk's other users",
         starting=False,
@@ -108,6 +117,31 @@ def climb(state: State, passed_s: float) -> State:
     if knee and state.at_s - knee.at_s > KNEE_LIFE_S:
         knee = None
     return replace(state, rate_bytes_per_s=rate, knee=knee, reason=reason)
+
+
+def _measurable(state: State, *, surprised: bool) -> bool:
+    """Say whether this cut tells what the volume can.
+
+    One that comes while far less is moved than the volume could may be our own processor's doing; a
+    volume that lost its credits surprises twice.
+    """
+    if not state.volume.seen or state.at_s - state.cut_at_s <= MEASURED_AGAIN_S:
+        return False
+    return state.surprised or not surprised
+
+
+def lean(state: State, request_bytes: float, passed_s: float) -> State:
+    """Go to what the others leave of a volume whose limits are known; down at once."""
+    left = max(state.volume.left_bytes_per_s(request_bytes), LEAST_BYTES_PER_S)
+    rate = state.rate_bytes_per_s
+    if left > rate:
+        step = (left - rate) * (1 - math.exp(-passed_s / LEAN_S))
+        rate += min(step, SURPRISED_PER_S * rate * passed_s) if state.surprised else step
+    else:
+        rate = left
+    surprised = state.surprised and rate < NEAR_KNEE * left
+    reason = "what others leave of the volume"
+    return replace(state, rate_bytes_per_s=rate, reason=reason, surprised=surprised)
 
 
 def _found(state: State, *, again: bool) -> Knee:

@@ -23,7 +23,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from backup.law.knee import REACTION_S, climb, cut, drain
+from backup.law import volume
+from backup.law.knee import REACTION_S, climb, cut, drain, lean
 from backup.law.state import (
     LEAST_BYTES_PER_S,
     SLOWDOWN_S,
@@ -45,11 +46,13 @@ PSI_SHARE = 0.35
 OWED_S = 0.01
 OWED_BYTES = 130_000  # reads come in lumps
 LOSS_ALLOWED = 0.01
+PERSISTENT = 12.0
 SMOOTH_S = 0.15
 PEAK_S = 2.0
 LATE_S = 2.5 * INTERVAL_S
 DOUBTFUL_SHARE, DOUBTFUL_OVER = 0.4, 4.0
 CORROBORATED_SHARE, CORROBORATED_OVER = 0.2, 0.5
+UNDISTURBED_OVER = 0.5
 SLOWDOWN_EVERY_S = 60.0
 HOLD_LEAST_S, HOLD_MOST_S = 1.0, 60.0
 _PAUSED = "paused: the probe was close to a kill"
@@ -69,6 +72,7 @@ def step(state: State, reading: Reading, law: Law) -> State:
     if passed_s <= 0:
         return state
     was_paused = state.paused
+    state = replace(state, volume=_volume(state, reading, passed_s))
     seen = replace(_observe(state, reading, passed_s), floor_bytes_per_s=law.floor_bytes_per_s)
     if seen.paused:
         return replace(seen, reason=_PAUSED)
@@ -79,7 +83,7 @@ def step(state: State, reading: Reading, law: Law) -> State:
     seen = replace(
         seen,
         harmed=late and over > 1,
-        doubtful=_doubtful(reading, law),
+        doubtful=reading.moved is None and _doubtful(reading, law),
         curious=late or over > 0.5 or _psi_over(reading) > 1,
     )
     surer = seen.hesitating and not seen.doubtful
@@ -90,6 +94,10 @@ def step(state: State, reading: Reading, law: Law) -> State:
         return drain(seen, over)
     if seen.slowed:
         return _stand_aside(seen)
+    if seen.volume.known:
+        if over < UNDISTURBED_OVER:
+            seen = replace(seen, volume=volume.undisturbed(seen.volume, seen.at_s, passed_s))
+        return _bounded(lean(seen, law.request_bytes, passed_s), reading, law)
     return _bounded(climb(seen, passed_s), reading, law)
 
 
@@ -114,16 +122,25 @@ def _over(state: State, reading: Reading, law: Law) -> float:
     be asked at once; where none can, pressure must do.
     """
     owed = state.owed_bytes / (OWED_BYTES + OWED_S * state.rate_bytes_per_s)
+    if state.volume.known:
+        sure = state.volume.brimming or _pressed(reading) or owed > PERSISTENT
+        owed = owed if sure else min(owed, 1.0)
+        return max(owed, _asked_over(reading, busy=state.volume.brimming and _pressed(reading)))
     if not (law.elsewhere or _corroborated(reading)):
         owed = min(owed, 1.0)
-    return max(owed, _asked_over(reading))
+    return max(owed, _asked_over(reading, busy=_pressed(reading)))
 
 
-def _asked_over(reading: Reading) -> float:
+def _pressed(reading: Reading) -> bool:
+    return (reading.psi_stalled_share or 0.0) > CORROBORATED_SHARE
+
+
+def _asked_over(reading: Reading, *, busy: bool) -> float:
+    """Say how far the probe is over its limit; one late answer alone counts on a busy disk."""
     if reading.queue_s is None:
         return _psi_over(reading)
     over = _probe_over(reading)
-    if reading.usual_queue_s is None or (reading.psi_stalled_share or 0.0) > CORROBORATED_SHARE:
+    if reading.usual_queue_s is None or busy:
         return over
     return max(min(over, 1.0), reading.usual_queue_s / queue_limit_s(reading))
 
@@ -143,8 +160,16 @@ def _corroborated(reading: Reading) -> bool:
     A processor that we wait for delays probe and reader alike: pressure is the better witness.
     """
     if reading.psi_stalled_share is not None:
-        return reading.psi_stalled_share > CORROBORATED_SHARE
+        return _pressed(reading)
     return reading.queue_s is None or _probe_over(reading) > CORROBORATED_OVER
+
+
+def _volume(state: State, reading: Reading, passed_s: float) -> volume.Volume:
+    if reading.moved is None:
+        return state.volume
+    steady = not (state.starting or state.draining or state.slowed or state.paused)
+    own = reading.achieved_bytes_per_s
+    return volume.observe(state.volume, reading.moved, own, passed_s, steady=steady)
 
 
 def _observe(state: State, reading: Reading, passed_s: float) -> State:

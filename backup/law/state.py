@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from backup.law.volume import Moved, Volume
 
 LEAST_BYTES_PER_S = 256e3
 """Enough to notice that the disk is free again, too little to be noticed."""
+
+READ_AHEAD_BYTES = 131_072.0
+"""The kernel's default."""
 
 DRAIN_S = 0.4
 """After a cut, less for a moment: what has queued drains, and a volume saves up a little credit."""
@@ -26,6 +31,8 @@ class Law:
     """What the server's timeouts leave of a pause."""
     elsewhere: bool = False
     """The server may stand on another node: of its disk only our own progress tells."""
+    request_bytes: float = READ_AHEAD_BYTES
+    """What one of the walsender's requests fetches from the volume: its read-ahead."""
 
     @property
     def least_bytes_per_s(self) -> float:
@@ -55,6 +62,8 @@ class Reading:
 
     The rest it was held by us, or busy: what it did not take then is nobody else's fault.
     """
+    moved: Moved | None = None
+    """By the volume below the database, in all; None where its counters are not seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,9 @@ class State:
     """The last cut was made in doubt."""
     doubts: int = 0
     """How often that has been so in a row: what comes again and again is believed."""
+    volume: Volume = field(default_factory=Volume)
+    surprised: bool = False
+    """The last cut came while the volume moved far less than it once could."""
     curious: bool = False
     """Something looks odd, or is being measured: probes should come faster."""
 

@@ -16,6 +16,7 @@ from backup.sensors import devices
 from backup.sensors.canary import Canary
 from backup.sensors.cpu_wait import excusing
 from backup.sensors.node import NodeSensors, Prober, PsiMeter
+from backup.sensors.volume import volume_under
 
 _ANSWER_PATIENCE_S = 60.0
 _BIG_BYTES = 8 << 20
@@ -49,7 +50,8 @@ def sensors(probe: str, data_directory: Path | None, host: Host) -> Eyes:
             "no probe: only the node's pressure and our own progress are watched;"
             " --probe file:PATH on the database's disk, or docker:///var/run/docker.sock"
         )
-    return Eyes(NodeSensors(probers, PsiMeter(host)), tuple(notes), bool(probers))
+    volume = volume_under(host, device_of(data_directory))
+    return Eyes(NodeSensors(probers, PsiMeter(host), volume), tuple(notes), bool(probers))
 
 
 def named(probe: str) -> tuple[Prober, str]:

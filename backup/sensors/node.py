@@ -19,6 +19,8 @@ from agent.recorder.probe import NoAnswer, Question
 from agent.recorder.psi import some_total_us
 from backup.law.calm import Calm
 from backup.law.law import Reading, queue_limit_s
+from backup.law.volume import Moved
+from backup.sensors.volume import VolumeMeter
 
 EAGER_SHARE = 0.2
 """Of the gap, while the law wants to know at once."""
@@ -54,6 +56,7 @@ class Sensed:
     killer_grade: bool = False
     usual_queue_s: float | None = None
     blind: tuple[str, ...] = ()
+    moved: Moved | None = None
 
     def reading(self, now_s: float, achieved_bytes_per_s: float) -> Reading:
         """Put own progress beside it: this is what the law reads."""
@@ -66,6 +69,7 @@ class Sensed:
             self.killer_grade,
             self.noise_s,
             self.usual_queue_s,
+            moved=self.moved,
         )
 
 
@@ -220,9 +224,15 @@ class PsiMeter:
 class NodeSensors:
     """All sensors of a node as one."""
 
-    def __init__(self, probers: Sequence[Prober], psi: PsiMeter | None) -> None:
+    def __init__(
+        self,
+        probers: Sequence[Prober],
+        psi: PsiMeter | None,
+        volume: VolumeMeter | None = None,
+    ) -> None:
         self._probers = tuple(probers)
         self._psi = psi
+        self._volume = volume
 
     def start(self) -> None:
         """Begin to probe."""
@@ -235,6 +245,8 @@ class NodeSensors:
             prober.stop()
         if self._psi:
             self._psi.close()
+        if self._volume:
+            self._volume.close()
 
     def read(self, now_s: float, *, quiet: bool, eager: bool) -> Sensed:
         """Return the worst of the probers' news, with the pressure beside it."""
@@ -243,9 +255,14 @@ class NodeSensors:
         blind = tuple(reason for one in seen for reason in one.blind)
         if self._psi and self._psi.blind:
             blind += (self._psi.blind,)
+        moved = self._volume.moved(now_s) if self._volume else None
+        if self._volume and self._volume.blind:
+            blind += (self._volume.blind,)
         worst = max(seen, key=_excess, default=Sensed(None, 0.0, 0.0, None))
         killer_grade = any(one.killer_grade for one in seen)
-        return replace(worst, psi_stalled_share=share, killer_grade=killer_grade, blind=blind)
+        return replace(
+            worst, psi_stalled_share=share, killer_grade=killer_grade, blind=blind, moved=moved
+        )
 
 
 def _excess(seen: Sensed) -> float:

@@ -186,6 +186,8 @@ class Setting:
     noise: float = 0.45
     seed: int = 1
     own: Own = Own()
+    counted: bool = True
+    """Whether the volume's counters can be seen from here."""
 
 
 @dataclass(frozen=True, slots=True)

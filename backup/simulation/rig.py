@@ -15,6 +15,7 @@ from typing import Protocol
 from backup.law.calm import Calm
 from backup.law.law import INTERVAL_S, Law, Reading, State, begin, queue_limit_s, step
 from backup.law.pace import Pacer
+from backup.law.volume import Moved
 from backup.simulation.plant import (
     CHUNK_BYTES,
     DEVICE_BYTES_PER_S,
@@ -139,6 +140,7 @@ class Rig:
         self._waited: list[Waited] = []
         self._rates: list[tuple[float, float, float]] = []
         self._psi_s = 0.0
+        self._served: deque[tuple[float, int]] = deque()  # when, and how much: first in, first out
 
     def run(self) -> Outcome:
         """Run the trace to its end."""
@@ -169,7 +171,7 @@ class Rig:
         random = self._random
         end_s = now_s
         for _ in range(2 if random.random() < READS_PER_TRANSACTION - 1 else 1):
-            end_s = max(end_s, self._disk.serve(now_s, PAGE_BYTES))
+            end_s = max(end_s, self._serve(now_s, PAGE_BYTES))
         own_s = lognormal(random, TRANSACTION_S, self._setting.noise)
         if now_s >= 0:
             self._waited.append(Waited(now_s, end_s - now_s + own_s))
@@ -182,6 +184,7 @@ class Rig:
         stalled_s = self._disk.stalled_s(now_s)
         share = (stalled_s - self._psi_s) / INTERVAL_S + abs(self._random.gauss(0, IDLE_PSI))
         self._psi_s = stalled_s
+        moved = self._moved(now_s)
         if not begun:
             return
         achieved = self._taken / INTERVAL_S
@@ -201,6 +204,7 @@ class Rig:
             calm.noise_s,
             usual_s,
             wanting,
+            moved,
         )
         rate = self._arm.rate(reading)
         if not self._rates:
@@ -210,9 +214,24 @@ class Rig:
         self._rates.append((now_s, rate, achieved))
         self._plan(now_s)
 
+    def _serve(self, now_s: float, size_bytes: int) -> float:
+        served_s = self._disk.serve(now_s, size_bytes)
+        self._served.append((served_s, size_bytes))
+        return served_s
+
+    def _moved(self, now_s: float) -> Moved | None:
+        """Return what the volume's counters would say since the last step."""
+        size = count = 0
+        while self._served and self._served[0][0] <= now_s:
+            size += self._served.popleft()[1]
+            count += 1
+        if not self._setting.counted:
+            return None
+        return Moved(size / INTERVAL_S, count / INTERVAL_S)
+
     def _issue(self, now_s: float) -> None:
         if self._pending_s == math.inf and len(self._ready) < self._room:
-            begin_s = self._disk.serve(now_s, CHUNK_BYTES)
+            begin_s = self._serve(now_s, CHUNK_BYTES)
             self._pending_s = begin_s + CHUNK_BYTES / DEVICE_BYTES_PER_S
 
     def _arrive(self, now_s: float) -> None:

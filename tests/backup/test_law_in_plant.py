@@ -49,13 +49,24 @@ def test_steady_load_94_percent_and_nobody_notices() -> None:
     assert middle([run.p99_s() for run in runs]) <= 1.2 * quiet + 0.001
 
 
-def test_varying_load_90_percent_and_p99_within_twice_idle_in_each_phase() -> None:
-    runs = [governed(VARYING, Setting(seed=seed))[0] for seed in SEEDS]
+@pytest.mark.parametrize(("counted", "share"), [(False, 0.90), (True, 0.88)])
+def test_varying_load_and_p99_within_twice_idle_in_each_phase(counted: bool, share: float) -> None:
+    """With the counters it keeps further from the cliff: two per cent for what a real disk adds."""
+    runs = [governed(VARYING, Setting(seed=seed, counted=counted))[0] for seed in SEEDS]
     quiet = [idle(VARYING, Setting(seed=seed)).phase_p99_s() for seed in SEEDS]
-    assert middle([run.efficiency for run in runs]) >= 0.90
+    assert middle([run.efficiency for run in runs]) >= share
     for phase in range(3):
         ours = middle([run.phase_p99_s()[phase] for run in runs])
         assert ours <= 2 * middle([one[phase] for one in quiet]), phase
+
+
+def test_counters_keep_a_steady_run_under_the_knee() -> None:
+    """Once measured, the limit is met again only to see whether it has risen."""
+    _, states = governed(Trace((Phase(0.0),), 120.0), Setting(seed=3))
+    cuts = [state.at_s for state in states if state.cut_at_s == state.at_s]
+    assert len([at_s for at_s in cuts if at_s > 20.0]) <= 6
+    limit = states[-1].volume.bytes.limit
+    assert limit == pytest.approx(60e6, rel=0.08)
 
 
 def test_half_as_much_again_as_the_best_fixed_rate_in_hindsight() -> None:

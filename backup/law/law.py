@@ -1,6 +1,6 @@
 """The law: from what the sensors say to the rate allowed. Pure; time is part of the reading.
 
-Additive climb and multiplicative cut, with four additions that the plant showed to be needed:
+Additive climb and multiplicative cut, with five additions that the plant showed to be needed:
 
 - *anti-windup*: never above 1.15 times what was achieved, or the rate says nothing any more;
 - *one cut per reaction time*: what the last cut did is not visible earlier;
@@ -8,7 +8,9 @@ Additive climb and multiplicative cut, with four additions that the plant showed
   leftover, 90 ms at 101 %), so the rate at the last cut is remembered, approached fast up to 93 %,
   then slowly, and left behind ever faster once it has proved to be gone;
 - *own progress*: bytes allowed and not delivered are owed, and a debt that grows is the knee, seen
-  without asking the disk anything (MS Manners, SOSP '99).
+  without asking the disk anything (MS Manners, SOSP '99);
+- *the volume's counters*, where they are seen: a cut measures what the volume can do, and the next
+  climb ends at what the others leave of that (`volume`).
 
 Our own slowness is no evidence. A debt counts only while the reader waits for the server, and on
 the server's own node only beside pressure (a late probe where no pressure is known): a processor

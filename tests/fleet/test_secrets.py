@@ -53,8 +53,9 @@ def test_the_token_is_in_no_line_and_no_argument(
         running = subprocess.Popen(
             words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        deadline_s = time.monotonic() + 20
-        while len(api.seen) + 99 * (not known) < 3 and time.monotonic() < deadline_s:
+        deadline_s = time.monotonic() + 60
+        while len(api.seen) < (3 if known else 1):  # it has asked, and been answered
+            assert time.monotonic() < deadline_s, api.seen
             time.sleep(0.1)
         time.sleep(2.0)
         arguments = Path(f"/proc/{running.pid}/cmdline")

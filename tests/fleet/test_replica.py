@@ -68,7 +68,7 @@ class Running:
 
 
 @contextmanager
-def replica(folder: Path, api: FakeApi, lease_s: float = 5.0) -> Iterator[Running]:
+def replica(folder: Path, api: FakeApi, lease_s: float = 15.0) -> Iterator[Running]:
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "cluster.toml"
     config.write_text(
@@ -176,10 +176,10 @@ def test_the_second_replica_waits_and_goes_on_where_the_first_one_died(
 ) -> None:
     for one in events(*(incident(f"node-{n}", n, Cause.DISK_ERROR) for n in range(3))):
         api.store.put("events", one)
-    with replica(tmp_path / "a", api, 2.0) as first:
+    with replica(tmp_path / "a", api, 6.0) as first:
         first.until(lambda: ready(first), "the first leads")
         before = first.json("/incidents")
-        with replica(tmp_path / "b", api, 2.0) as second:
+        with replica(tmp_path / "b", api, 6.0) as second:
             assert not second.leads()
             assert "another replica leads" in second.page("/incidents")
             assert "knockon_fleet_nodes " not in second.page("/metrics"), "two would add up"
@@ -191,7 +191,7 @@ def test_the_second_replica_waits_and_goes_on_where_the_first_one_died(
 
 
 def test_who_loses_the_lease_ends(api: FakeApi, tmp_path: Path) -> None:
-    with replica(tmp_path, api, 2.0) as running:
+    with replica(tmp_path, api, 5.0) as running:
         running.until(lambda: ready(running), "it leads")
         api.forbidden.add(("update", "leases"))
         running.process.wait(timeout=20)

@@ -57,11 +57,13 @@ def disk_error(case: Case) -> Hypothesis | None:
     errors = case.of(Kind.DISK_ERROR)
     if not errors:
         return None
-    evidence = [reason(STRONG + 0.1, "device or file system reports errors", errors)]
+    own = all(_is_file_systems_own(fact) for fact in errors)
+    weight = FAIR + 0.1 if own else STRONG + 0.1
+    evidence = [reason(weight, "device or file system reports errors", errors)]
     if len({fact.text for fact in errors}) > 1:
         evidence.append(reason(WEAK, "in more than one place or way", errors))
     killed = case.of(Kind.OOM_INVOKED, Kind.OOM_IN_MEMCG, Kind.OOM_KILL, Kind.OOM_NODE_WIDE)
-    if killed and all(_is_file_systems_own(fact) for fact in errors):
+    if killed and own:
         says = "a file system failed while memory ran out, and no device reports an error"
         evidence.append(reason(-0.5, says, killed))
     return hypothesis(Cause.DISK_ERROR, evidence)

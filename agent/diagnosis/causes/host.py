@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import cpu_evidence
-from agent.diagnosis.weigh import DECISIVE, FAIR, STRONG, WEAK, hypothesis, of_strength, reason
+from agent.diagnosis.weigh import (
+    DECISIVE,
+    FAIR,
+    HINT,
+    STRONG,
+    WEAK,
+    hypothesis,
+    of_strength,
+    reason,
+)
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, Trust
 
 
@@ -55,6 +64,8 @@ def cpu_starvation(case: Case) -> Hypothesis | None:
         evidence.append(
             reason(WEAK + 0.05, "the kernel saw processors that did not get on", stalls)
         )
+        if len({fact.text for fact in stalls}) > 1:
+            evidence.append(reason(HINT, "more than once, or on more than one of them", stalls))
         symptoms = case.of(Kind.RUNTIME_SLOW, Kind.NODE_NOT_READY, Kind.KUBELET_UNHEALTHY)
         if symptoms:
             evidence.append(reason(WEAK, "node or runtime answered late in that time", symptoms))

@@ -144,7 +144,9 @@ def _system_oom(case: Case) -> list[Evidence]:
         if f.detail.get("comm") or not starts or not case.soon_after(starts, f, REREAD_S)
     )
     if fresh:
-        return [reason(STRONG + 0.1, "the kubelet saw a system OOM", fresh)]
+        named = any(f.detail.get("comm") for f in fresh)
+        weight = STRONG + 0.1 if named else STRONG
+        return [reason(weight, "the kubelet saw a system OOM", fresh)]
     if told:
         says = "the kubelet, just started, read of an OOM in the kernel's log: it may be an old one"
         return [reason(WEAK, says, told)]

@@ -25,7 +25,7 @@ def planned_restart(case: Case) -> Hypothesis | None:
     if stops:
         evidence.append(
             reason(
-                STRONG + 0.05,
+                STRONG,
                 "systemd was asked to stop the unit: a job, not a failure",
                 stops,
             )

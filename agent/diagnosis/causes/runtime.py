@@ -10,6 +10,9 @@ from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
 
 CRASH_SIGNALS = re.compile(r"\b(?:SIG)?(?:SEGV|ABRT|BUS|ILL|FPE|TRAP|QUIT|IOT)\b|core-dump|dumped")
+SAID = "said"
+"""Strength of what people wrote about the runtime, not the runtime about itself."""
+
 NEVER_S = "9.22337e+09"
 """The longest time Go can tell (292 years): since the zero time, so never (time.Duration)."""
 
@@ -22,7 +25,8 @@ def runtime_hang(case: Case) -> Hypothesis | None:
     evidence: list[Evidence] = []
     kills = case.killed_by_monitor
     watchdog = case.of(Kind.WATCHDOG_TIMEOUT, Kind.WATCHDOG_WITHHELD, where=is_runtime)
-    locked = case.of(Kind.RUNTIME_LOCKED)
+    locked = case.of(Kind.RUNTIME_LOCKED, where=lambda f: f.detail.get("strength") != SAID)
+    said = case.of(Kind.RUNTIME_LOCKED, where=lambda f: f.detail.get("strength") == SAID)
     if kills:
         evidence.append(
             reason(STRONG + 0.05, "a health monitor's check of the runtime timed out", kills)
@@ -31,6 +35,8 @@ def runtime_hang(case: Case) -> Hypothesis | None:
         evidence.append(reason(STRONG + 0.05, "its watchdog was not fed in time", watchdog))
     if locked:
         evidence.append(reason(STRONG, "goroutines wait for a lock for minutes", locked))
+    if said:
+        evidence.append(reason(FAIR, "people or a monitor say that the runtime hung", said))
     evidence.extend(_symptoms(case))
     if evidence:
         evidence.extend(calm_evidence(case))

@@ -36,6 +36,8 @@ class Found:
     """Whether what this node shows of its disks says something about the server's."""
     wal_room_bytes: int | None = None
     """How much WAL the server may keep back for us."""
+    wal_keep_bytes: int = 0
+    """How much WAL the server keeps in any case: all that --wal fetch can count on."""
 
 
 def inspect(session: Session, wal: WalMode) -> Found:
@@ -59,6 +61,7 @@ def inspect(session: Session, wal: WalMode) -> Found:
         notes=tuple(notes),
         same_node=_same_node(session.host, show("data_directory") or ""),
         wal_room_bytes=_wal_room_bytes(show),
+        wal_keep_bytes=_wal_keep_bytes(show),
     )
 
 
@@ -135,6 +138,11 @@ def _wal_room_bytes(show: Callable[[str], str | None]) -> int | None:
     except OSError:
         return None
     return stat.f_bavail * stat.f_frsize if stat else None
+
+
+def _wal_keep_bytes(show: Callable[[str], str | None]) -> int:
+    said = show("wal_keep_size") or "0"
+    return 0 if said == "0" else size_bytes(said)
 
 
 def _wal(show: Callable[[str], str | None], wal: WalMode) -> list[str]:

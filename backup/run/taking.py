@@ -12,15 +12,17 @@ from urllib.parse import urlsplit
 
 from agent import __version__
 from backup.abort import Abort
+from backup.exits import Failure
 from backup.postgres.order import BaseBackup
 from backup.postgres.session import Session
-from backup.postgres.wal import WalStream
+from backup.postgres.wal import WalStream, lsn_number
 from backup.postgres.wire import Ended, Started, Wire
 from backup.run import preflight
 from backup.run.ledger import Ledger, Phase
 from backup.run.preflight import Found
 from backup.run.pump import Pump
 from backup.run.settings import Settings
+from backup.run.wal_watch import Runway, WalWatch
 from backup.store.errors import Taken
 from backup.store.layout import (
     Archive,
@@ -78,6 +80,7 @@ def take(run: Run) -> Published:
         _expect(run, started, session)
         if wal is not None:
             wal.start(started.lsn, started.timeline)
+        _watch_wal(run, scope, found, started)
         pump = Pump(run.place, run.ledger, run.pacing.pace)
         archives = pump.run(wire.messages(started))
         ended = wire.finish_backup()
@@ -130,6 +133,26 @@ def _wal_stream(run: Run, scope: contextlib.ExitStack, found: Found) -> WalStrea
     scope.callback(stream.close)
     stream.reserve()
     return stream
+
+
+def _watch_wal(run: Run, scope: contextlib.ExitStack, found: Found, started: Started) -> None:
+    """Foresee that the server recycles WAL which --wal fetch needs; blind, the backup goes on."""
+    if run.settings.wal is not WalMode.FETCH or not found.wal_keep_bytes:
+        return
+    try:
+        session = Session.connect(run.settings.dsn, run.abort)
+    except Failure as failure:
+        run.abort.check()
+        run.say(f"not watching the server's WAL: {failure.message}")
+        return
+    runway = Runway(lsn_number(started.lsn), found.wal_keep_bytes, run.clock_s())
+
+    def news(written_lsn: int) -> str:
+        return runway.check(run.clock_s(), written_lsn, run.ledger.share)
+
+    watch = WalWatch(session, news, run.say)
+    scope.callback(watch.close)
+    watch.start()
 
 
 def _expect(run: Run, started: Started, session: Session) -> None:

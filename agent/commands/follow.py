@@ -118,13 +118,18 @@ class Follower:
             started_s = time.monotonic()
             if started_s < next_tell_s:
                 continue
-            now_s = time.time()  # noqa: TID251 - the edge
-            for told in self.live.tell(self._story_time_s(now_s)):
-                self.incidents += told.stage is Stage.OPENED
-                yield told, now_s
+            yield from self._tell()
             untold = False
             took_s = time.monotonic() - started_s
             next_tell_s = started_s + max(TELL_EVERY_S, TELL_SHARE * took_s)
+        if untold:  # read in the last moment
+            yield from self._tell()
+
+    def _tell(self) -> Iterator[tuple[Told, float]]:
+        now_s = time.time()  # noqa: TID251 - the edge
+        for told in self.live.tell(self._story_time_s(now_s)):
+            self.incidents += told.stage is Stage.OPENED
+            yield told, now_s
 
     def _story_time_s(self, now_s: float) -> float:
         """The time of the story: the clock's, but while reading the past, the past's."""

@@ -64,6 +64,7 @@ def cut(state: State, over: float) -> State:
         starting=False,
         hesitating=False,
         knee=knee,
+        achieved_bytes_per_s=min(state.achieved_bytes_per_s, state.recent_bytes_per_s),
         cut_at_s=state.at_s,
         drain_share=_drain_share(over) if knee.found else DRAIN_LEAST,
         owed_bytes=0.0,

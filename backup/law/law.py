@@ -191,9 +191,9 @@ def _observe(state: State, reading: Reading, passed_s: float) -> State:
         state,
         at_s=reading.now_s,
         achieved_bytes_per_s=achieved,
+        last_bytes_per_s=reading.achieved_bytes_per_s,
         peak_bytes_per_s=achieved if peaked else state.peak_bytes_per_s,
         peak_at_s=reading.now_s if peaked else state.peak_at_s,
-        last_bytes_per_s=reading.achieved_bytes_per_s,
         recent_bytes_per_s=(reading.achieved_bytes_per_s + state.last_bytes_per_s) / 2,
         lagged_bytes_per_s=_towards(state.lagged_bytes_per_s, rate, passed_s / REACTION_S),
         owed_bytes=max(0.0, state.owed_bytes + owed * passed_s),
@@ -244,7 +244,9 @@ def _resume(state: State, law: Law) -> State:
 def _bounded(state: State, reading: Reading, law: Law) -> State:
     """Keep the rate between floor and ceiling, and near what was achieved."""
     least = law.least_bytes_per_s
-    achieved = max(state.peak_bytes_per_s, reading.achieved_bytes_per_s)
+    peak_counts = state.at_s - state.peak_at_s <= PEAK_S  # no drain keeps it alive for longer
+    lately = state.peak_bytes_per_s if peak_counts else state.achieved_bytes_per_s
+    achieved = max(lately, reading.achieved_bytes_per_s)
     wound = WINDUP * max(achieved, START_BYTES_PER_S)
     rate = max(min(state.rate_bytes_per_s, wound, law.ceiling_bytes_per_s), least)
     held_up = rate == law.floor_bytes_per_s > state.rate_bytes_per_s

@@ -142,7 +142,7 @@ class Noded:
         sweep(self._host, time.time())  # noqa: TID251 - files have the wall's time
         said = announcement(device, found.data_directory, f"knockon {__version__}", self._host)
         self._announced = self._scope.enter_context(announced(said, self._host))
-        sensors = eyes.sensors(self._settings.probe, folder, self._host)
+        sensors = eyes.sensors(self._settings.probe, folder, self._host, counters=found.unix_socket)
         self._notices.extend(sensors.notes)
         governor = Governor(
             sensors.all,

@@ -34,6 +34,8 @@ class Found:
     notes: tuple[str, ...]
     same_node: bool = True
     """Whether what this node shows of its disks says something about the server's."""
+    unix_socket: bool = False
+    """Whether we come over a unix socket: its buffer is shallow, so what moves moves for us now."""
     wal_room_bytes: int | None = None
     """How much WAL the server may keep back for us."""
     wal_keep_bytes: int = 0
@@ -60,6 +62,7 @@ def inspect(session: Session, wal: WalMode) -> Found:
         from_standby=session.in_recovery,
         notes=tuple(notes),
         same_node=_same_node(session.host, show("data_directory") or ""),
+        unix_socket=session.host.startswith(("/", "@")) or not session.host,
         wal_room_bytes=_wal_room_bytes(show),
         wal_keep_bytes=_wal_keep_bytes(show),
     )

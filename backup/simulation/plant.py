@@ -187,7 +187,7 @@ class Setting:
     seed: int = 1
     own: Own = Own()
     counted: bool = True
-    """Whether the volume's counters can be seen from here."""
+    """Whether the volume's counters can be seen; they are used over a unix socket only."""
 
 
 @dataclass(frozen=True, slots=True)

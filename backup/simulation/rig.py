@@ -21,6 +21,7 @@ from backup.simulation.plant import (
     DEVICE_BYTES_PER_S,
     PAGE_BYTES,
     READS_PER_TRANSACTION,
+    UNIX_BUFFER_BYTES,
     Disk,
     Outcome,
     Phase,
@@ -225,7 +226,7 @@ class Rig:
         while self._served and self._served[0][0] <= now_s:
             size += self._served.popleft()[1]
             count += 1
-        if not self._setting.counted:
+        if not self._setting.counted or self._setting.buffer_bytes > UNIX_BUFFER_BYTES:
             return None
         return Moved(size / INTERVAL_S, count / INTERVAL_S)
 

@@ -6,7 +6,7 @@ import math
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import Phase as Step
 from hypothesis import strategies as st
 
@@ -101,7 +101,38 @@ def plants(draw: st.DrawFn) -> tuple[Trace, Setting]:
     return Trace(tuple(phases), 40.0), setting
 
 
+CUT_TO_A_TENTH = Trace(
+    (
+        Phase(0.0, 784.0, 140e6, 3709.0),
+        Phase(40 / 3, 91.4, 122e6, 1530.0),
+        Phase(80 / 3, 488.0, 10e6, 2628.0),
+    ),
+    40.0,
+)
+
+
+CUT_AGAIN = Trace(
+    (
+        Phase(0.0, 76.5, 131e6, 729.0),
+        Phase(40 / 3, 99.0, 67.6e6, 3525.0),
+        Phase(80 / 3, 561.0, 14.4e6, 3849.0),
+    ),
+    40.0,
+)
+
+
 @given(plants(), st.floats(1e6, 300e6))
+@example(
+    (
+        CUT_TO_A_TENTH,
+        Setting(buffer_bytes=1_000_000, probe_delay_s=0.0078, noise=0.25, seed=184566),
+    ),
+    165e6,
+)
+@example(
+    (CUT_AGAIN, Setting(buffer_bytes=4_000_000, probe_delay_s=0.0115, noise=0.33, seed=881)),
+    207e6,
+)
 @few
 def test_the_rate_is_bounded_and_never_winds_up(
     plant: tuple[Trace, Setting], ceiling: float

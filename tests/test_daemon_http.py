@@ -18,14 +18,18 @@ from agent.daemon.http import Pages, Pulse
 from agent.daemon.listener import HttpServer
 from agent.daemon.store import Store
 from agent.errors import UserError
+from agent.sources.kept import kept, packed, unpacked
 from tests.daemons import AtOnce
 from tests.fake_certs import HAS_OPENSSL, make_certs
+from tests.handmade import founding
 
 
 @pytest.fixture
 def pages(tmp_path: Path) -> Pages:
     store = Store(tmp_path, AtOnce(), 10, 1 << 20)
-    store.put("abcd", {"incidents": [{"id": "abcd", "victims": []}], "stage": "open"})
+    victims = [{"namespace": "prod", "pod": "pg-0", "uid": "u"}]
+    known = {"id": "abcd", "node": "n1", "victims": victims}
+    store.put("abcd", {"incidents": [known], "stage": "open"}, packed(kept(founding())))
     return Pages(lambda: b"a 1\n", Pulse(), store)
 
 
@@ -52,7 +56,11 @@ def test_the_pages(server: HttpServer, pages: Pages) -> None:
     assert get(server, "/metrics?x=1")[0] == 200
     status, kind, body = get(server, "/incidents")
     assert (status, kind) == (200, "application/json")
-    assert json.loads(body)["incidents"][0]["id"] == "abcd"
+    document = json.loads(body)
+    assert document["schema"] == "knockon/v1"
+    (one,) = document["incidents"]
+    assert (one["id"], one["node"], one["hurt"]) == ("abcd", "n1", 1)
+    assert one["victims"] == [{"namespace": "prod", "pod": "pg-0"}]
     assert json.loads(get(server, "/incidents/abcd")[2])["stage"] == "open"
     assert get(server, "/readyz")[0] == 503
     pages.pulse.ready = True
@@ -61,8 +69,24 @@ def test_the_pages(server: HttpServer, pages: Pages) -> None:
     assert get(server, "/", "HEAD") == (200, "text/plain; charset=utf-8", "")
 
 
+def test_a_whole_diagnosis_can_be_had(pages: Pages) -> None:
+    status, kind, raw = pages.answer("/incidents/abcd/diagnosis")
+    assert (status, kind) == (200, "application/zlib")
+    there = unpacked(raw)
+    assert there
+    assert there.diagnosis == founding()
+
+
 @pytest.mark.parametrize(
-    "path", ["/x", "/incidents/../../etc/passwd", "/incidents/", "/incidents/none"]
+    "path",
+    [
+        "/x",
+        "/incidents/abcd/x",
+        "/incidents//diagnosis",
+        "/incidents/../../etc/passwd",
+        "/incidents/",
+        "/incidents/none",
+    ],
 )
 def test_there_is_nothing_else(server: HttpServer, path: str) -> None:
     assert get(server, path)[0] == 404

@@ -52,7 +52,7 @@ def test_an_incident_from_the_kill_to_its_end(daemon: Daemon) -> None:
     assert daemon.told("ContainerRuntimeKilled") == ["node-1"]
     assert len(daemon.says("settled: 2 pods were re-created")) == 1
     (summary,) = daemon.parts.store.summaries()
-    assert (summary["victims"], summary["stage"]) == (2, "settled")
+    assert (summary["hurt"], summary["stage"]) == (2, "settled")
     assert daemon.parts.metrics.value("incident_victims_total") == 2
     before = list(daemon.sentences)
     daemon.pass_time(600)

@@ -67,8 +67,23 @@ class _Heard:
             self.spoofed += reading.spoofed is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """Every incident of an input, and what was read."""
+
+    diagnoses: tuple[Diagnosis, ...]
+    origin: Origin
+
+
 def answer(question: Question) -> Report:
     """Read the input and explain it."""
+    found = diagnosed(question)
+    asked = _asked(question, found.diagnoses, found.origin.pods)
+    return report(found.diagnoses, found.origin, asked=asked, moments=question.moments)
+
+
+def diagnosed(question: Question) -> Diagnosed:
+    """Read the input and diagnose it, whoever may have been asked about."""
     catalogue = Catalogue.load(rule_files(question.rules))
     if question.bundle is None:
         return _explained(question, _listened(question, None, catalogue), None)
@@ -89,12 +104,10 @@ def _listened(question: Question, bundle: Bundle | None, catalogue: Catalogue) -
     return heard
 
 
-def _explained(question: Question, heard: _Heard, bundle: Bundle | None) -> Report:
+def _explained(question: Question, heard: _Heard, bundle: Bundle | None) -> Diagnosed:
     found = _correlated(heard, bundle)
     origin = replace(_origin(question, bundle, heard), before_window=len(found.before_window))
-    diagnoses = _on_node(_diagnoses(found, bundle), question.node, origin)
-    asked = _asked(question, diagnoses, origin.pods)
-    return report(diagnoses, origin, asked=asked, moments=question.moments)
+    return Diagnosed(tuple(_on_node(_diagnoses(found, bundle), question.node, origin)), origin)
 
 
 def rule_files(paths: Sequence[Path]) -> list[Path]:

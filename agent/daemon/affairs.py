@@ -14,9 +14,10 @@ from agent.daemon.minutes import Minutes
 from agent.diagnosis.diagnose import diagnose
 from agent.diagnosis.unfolding import Stage, Told
 from agent.kube.announce import Announcement, announcements
-from agent.model import Cause, Diagnosis, Incident, Pod
+from agent.model import Cause, Diagnosis, Incident, Pod, Probe
 from agent.report.jsonform import document
 from agent.report.view import Origin, report
+from agent.sources.kept import kept, packed
 from agent.times import rfc3339
 from agent.words import counted
 
@@ -53,11 +54,20 @@ class Affair:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """One incident as it is kept: for programs, and whole, so that any report can be made of it."""
+
+    incident: str
+    document: Mapping[str, object]
+    diagnosis: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What one cycle brought: to be said, to be stored, to be announced."""
 
     sentences: tuple[str, ...] = ()
-    documents: tuple[tuple[str, Mapping[str, object]], ...] = ()
+    documents: tuple[Stored, ...] = ()
     offers: tuple[Announcement, ...] = ()
 
 
@@ -82,7 +92,7 @@ class Affairs:
     ) -> tuple[Outcome, tuple[Diagnosis, ...]]:
         """Do what is due now; the second part are the diagnoses of what has settled."""
         sentences: list[str] = []
-        documents: list[tuple[str, Mapping[str, object]]] = []
+        documents: list[Stored] = []
         offers: list[Announcement] = []
         settled: list[Diagnosis] = []
         late = (Stage.SETTLED, Stage.GREW)
@@ -103,7 +113,7 @@ class Affairs:
             if found:
                 sentences.append(f"Incident {incident.id} explained: {_to_whom(found)}.")
             offers += found
-            documents.append((incident.id, document))
+            documents.append(document)
             if affair.settled:
                 word = "grew" if incident.id in grown else "settled"
                 sentences.append(f"Incident {incident.id} {word}: {diagnosis.verdict}")
@@ -141,15 +151,15 @@ class Affairs:
 
     def _steps(
         self, affair: Affair, moment: Moment
-    ) -> tuple[Diagnosis, list[Announcement], Mapping[str, object]]:
+    ) -> tuple[Diagnosis, list[Announcement], Stored]:
         """Diagnose one incident, and say what follows; a fault of ours in it stops no other.
 
         The incident then stands as unknown, with the fault named: on the node, in the store and in
         ``diagnosis_failures_total``. It is looked at again whenever it grows.
         """
         try:
-            diagnosis = self._look(affair, moment)
-            document = self._document(affair, diagnosis, moment)
+            diagnosis, probes = self._look(affair, moment)
+            document = self._document(affair, diagnosis, moment, probes)
             return diagnosis, self._to_tell(affair, diagnosis, moment), document
         except Exception as error:  # noqa: BLE001 - one poisonous incident must not silence the node
             self.failed(affair.incident, error)
@@ -158,7 +168,7 @@ class Affairs:
         document = self._document(affair, diagnosis, moment)
         return diagnosis, self._to_tell(affair, diagnosis, moment), document
 
-    def _look(self, affair: Affair, moment: Moment) -> Diagnosis:
+    def _look(self, affair: Affair, moment: Moment) -> tuple[Diagnosis, tuple[Probe, ...]]:
         minutes = self.minutes(affair.incident)
         blind = tuple(dict.fromkeys((*affair.incident.blind, *minutes.blind)))
         affair.diagnosis = diagnose(
@@ -168,7 +178,7 @@ class Affairs:
             probes=minutes.probes,
         )
         affair.looked_steady_s, affair.looked_at = moment.steady_s, affair.size
-        return affair.diagnosis
+        return affair.diagnosis, minutes.probes
 
     def _to_tell(self, affair: Affair, diagnosis: Diagnosis, moment: Moment) -> list[Announcement]:
         age_s = moment.steady_s - affair.opened_steady_s
@@ -186,14 +196,21 @@ class Affairs:
         return found
 
     def _document(
-        self, affair: Affair, diagnosis: Diagnosis, moment: Moment
-    ) -> Mapping[str, object]:
-        origin = Origin(name="the agent on this node", node=diagnosis.incident.node)
-        return {
+        self,
+        affair: Affair,
+        diagnosis: Diagnosis,
+        moment: Moment,
+        probes: tuple[Probe, ...] = (),
+    ) -> Stored:
+        whole = kept(diagnosis, self.pods(), probes)
+        name, node = diagnosis.incident.id, diagnosis.incident.node
+        origin = Origin("the agent on this node", node, pods=whole.pods, probes=whole.probes)
+        document_of_it = {
             **document(report([diagnosis], origin)),
             "stage": "settled" if affair.settled else "open",
             "told_at": rfc3339(moment.now_s),
         }
+        return Stored(name, document_of_it, packed(whole))
 
 
 def undiagnosed(incident: Incident, error: Exception) -> Diagnosis:

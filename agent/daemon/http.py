@@ -18,9 +18,11 @@ from agent.daemon.config_file import address
 from agent.daemon.exposition import CONTENT_TYPE
 from agent.daemon.listener import Answer, Answering, HttpServer
 from agent.daemon.store import Store
+from agent.report.jsonform import SCHEMA
 
 HEARTBEAT_S = 30.0
 _JSON = "application/json"
+_PACKED = "application/zlib"
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -61,11 +63,13 @@ class Pages:
             ready = self.pulse.ready
             return _state(ready, "samples are taken" if ready else "no sample was taken so far")
         if path == "/incidents":
-            return 200, _JSON, _json({"incidents": self.store.summaries()})
+            return 200, _JSON, _json({"schema": SCHEMA, "incidents": self.store.summaries()})
         if path.startswith("/incidents/"):
-            found = self.store.document(path.removeprefix("/incidents/"))
-            if found is not None:
+            name, _, part = path.removeprefix("/incidents/").partition("/")
+            if part == "" and (found := self.store.document(name)) is not None:
                 return 200, _JSON, found
+            if part == "diagnosis" and (found := self.store.diagnosis(name)) is not None:
+                return 200, _PACKED, found
         if path == "/":
             words = b"knockon agent: /metrics /healthz /readyz /incidents /incidents/ID\n"
             return 200, _TEXT, words

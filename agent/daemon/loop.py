@@ -129,8 +129,8 @@ class Loop:
             parts.name_pods()
         told = (*self._finish(stepped), *self._tell(moment))
         outcome, settled = parts.affairs.follow(told, parts.live.open, moment)
-        for name, document in outcome.documents:
-            parts.store.put(name, document)
+        for one in outcome.documents:
+            parts.store.put(one.incident, one.document, one.diagnosis)
         offers = outcome.offers if parts.herald.publisher is not None else ()
         rows = {one.name: row_of(one) for one in offers}
         done = parts.herald.release(moment.steady_s)

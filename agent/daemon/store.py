@@ -1,6 +1,8 @@
-"""Incidents kept on the node: one JSON file each, the oldest given up for the newest.
+"""Incidents kept on the node: one file each, the oldest given up for the newest.
 
-What was stored last is also held in memory, so that it can be asked for while the disk stalls.
+A file is one line of JSON, the incident as programs read it (`knockon/v1`), and behind it the whole
+Diagnosis, packed, from which every report can be made anew. What was stored last is also held in
+memory, so that it can be asked for while the disk stalls.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ _ID = re.compile(r"[0-9a-f]{4,64}")
 _IN_MEMORY = 20
 _MOST_IN_MEMORY_BYTES = 2 << 20
 _LARGEST_BYTES = 4 << 20
-_SUMMARY = ("id", "opened_at", "closed_at", "cause", "confidence", "planned", "verdict", "stage")
+_MOST_VICTIMS = 250  # of one incident, in a list of all of them
+_SUMMARY = ("id", "node", "opened_at", "closed_at", "cause", "confidence", "planned", "verdict")
 
 Document = Mapping[str, Any]
 
@@ -44,20 +47,20 @@ class Store:
         with suppress(OSError):
             for path in self._directory.glob("*.json"):
                 raw = _read(path)
-                summary = _summary(raw)
+                summary = _summary(_document(raw))
                 if summary and summary.get("id") == path.stem:
                     found.append((str(summary.get("opened_at") or ""), summary, len(raw)))
         for _, summary, size in sorted(found, key=lambda one: one[0]):
             self._summaries[summary["id"]] = summary
             self._sizes[summary["id"]] = size
 
-    def put(self, incident_id: str, document: Document) -> None:
+    def put(self, incident_id: str, document: Document, diagnosis: bytes = b"") -> None:
         """Keep an incident, or its newer state."""
         if not _ID.fullmatch(incident_id):
             return
-        raw = json.dumps(document, separators=(",", ":")).encode()
+        raw = json.dumps(document, separators=(",", ":")).encode() + b"\n" + diagnosis
         with self._lock:
-            self._summaries[incident_id] = _summary(raw) or {"id": incident_id}
+            self._summaries[incident_id] = _summary(document) or {"id": incident_id}
             self._sizes[incident_id] = len(raw)
             self._recent[incident_id] = raw
             self._recent.move_to_end(incident_id)
@@ -72,10 +75,20 @@ class Store:
     def summaries(self) -> list[dict[str, Any]]:
         """Give a few words on each incident, the newest first."""
         with self._lock:
-            return [dict(one) for one in reversed(self._summaries.values())]
+            kept = list(reversed(self._summaries.values()))
+        return [{**one, "victims": _named(one.get("victims", ()))} for one in kept]
 
     def document(self, incident_id: str) -> bytes | None:
-        """Give one incident as it was stored."""
+        """Give one incident as programs read it."""
+        raw = self._raw(incident_id)
+        return raw and raw.partition(b"\n")[0] + b"\n"
+
+    def diagnosis(self, incident_id: str) -> bytes | None:
+        """Give one incident's whole Diagnosis (`agent.sources.kept`)."""
+        raw = self._raw(incident_id)
+        return (raw and raw.partition(b"\n")[2]) or None
+
+    def _raw(self, incident_id: str) -> bytes | None:
         with self._lock:
             raw = self._recent.get(incident_id)
             known = incident_id in self._summaries
@@ -115,13 +128,31 @@ def _read(path: Path) -> bytes:
     return b""
 
 
-def _summary(raw: bytes) -> dict[str, Any] | None:
+def _document(raw: bytes) -> Document:
     try:
-        document = json.loads(raw)
-        incident = {**document["incidents"][0], "stage": document.get("stage")}
+        document = json.loads(raw.partition(b"\n")[0])
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _summary(document: Document) -> dict[str, Any] | None:
+    """Give an incident in short; its victims as short text, for there are many incidents."""
+    try:
+        incident = document["incidents"][0]
+        victims = {f"{one['namespace']}/{one['pod']}": None for one in incident["victims"]}
+        offender = incident.get("offender")
         return {
             **{name: incident.get(name) for name in _SUMMARY},
-            "victims": len(incident["victims"]),
+            "stage": document.get("stage"),
+            "hurt": len(victims),
+            "victims": tuple(victims)[:_MOST_VICTIMS],
+            "offender": offender and {key: offender[key] for key in ("kind", "namespace", "name")},
         }
-    except (ValueError, LookupError, TypeError, RecursionError):
+    except (LookupError, TypeError):
         return None
+
+
+def _named(victims: Iterable[str]) -> list[dict[str, str]]:
+    parts = (one.partition("/") for one in victims)
+    return [{"namespace": namespace, "pod": pod} for namespace, _, pod in parts]

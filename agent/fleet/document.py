@@ -56,7 +56,7 @@ def group_of(group: FleetIncident) -> Json:
         "last_at": rfc3339(group.last_s),
         "nodes": list(group.nodes),
         "incidents": [one.id for one in group.members],
-        "victims": group.victims,
+        "hurt": group.victims,
     }
 
 
@@ -80,14 +80,20 @@ def _short(one: NodeIncident) -> Json:
         "planned": one.planned,
         "verdict": one.verdict,
         "stage": "told",
-        "victims": len(one.victims),
+        "hurt": len(one.victims),
+        "victims": [{"namespace": space, "pod": pod} for space, pod in sorted(one.victims)],
+        "offender": _offender(one),
     }
 
 
+def _offender(one: NodeIncident) -> Json | None:
+    namespace, pod, _ = one.offender
+    return {"kind": "pod", "namespace": namespace, "name": pod} if pod else None
+
+
 def _whole(one: NodeIncident) -> Json:
-    namespace, pod, owner = one.offender
     kind, name = one.killer
-    told = {"kind": "pod", "namespace": namespace, "name": pod, "owner": owner}
+    offender = _offender(one)
     return _short(one) | {
         "killer": {"kind": kind, "name": name, "at": None} if kind else None,
         "hypotheses": [{"cause": str(one.cause), "confidence": one.confidence}],
@@ -95,7 +101,12 @@ def _whole(one: NodeIncident) -> Json:
             {"namespace": space, "pod": victim, "uid": said.uid, "owner": said.owner}
             for (space, victim), said in sorted(one.victims.items())
         ],
-        "offender": told | {"method": "as its node's agent told"} if pod else None,
+        "offender": offender
+        and {
+            **offender,
+            "owner": one.offender[2],
+            "method": "as its node's agent told",
+        },
         "chain": [],
         "missing": [_ELSEWHERE.format(one.node, one.id)],
         "blind": [],
@@ -127,6 +138,7 @@ def _unknown(node: str, pods: list[tuple[str, str, float | None]]) -> Json:
         "stage": "told",
         "killer": None,
         "hypotheses": [],
+        "hurt": count,
         "victims": [
             {"namespace": space, "pod": pod, "uid": "", "owner": ""} for space, pod, _ in pods
         ],
@@ -138,7 +150,5 @@ def _unknown(node: str, pods: list[tuple[str, str, float | None]]) -> Json:
 
 
 def _short_of(whole: Json) -> Json:
-    victims = whole["victims"]
-    left_out = ("killer", "hypotheses", "offender", "chain", "missing", "blind")
-    short = {key: value for key, value in whole.items() if key not in left_out}
-    return short | {"victims": len(victims) if isinstance(victims, list) else 0, "fleet": None}
+    left_out = ("killer", "hypotheses", "chain", "missing", "blind")
+    return {key: value for key, value in whole.items() if key not in left_out} | {"fleet": None}

@@ -150,7 +150,7 @@ def test_it_joins_what_the_nodes_tell_and_names_the_node_nobody_watches(
 
         running.until(lambda: bool(orphan()), "what nobody saw is told as unknown")
         (unseen,) = orphan()
-        assert (unseen["cause"], unseen["confidence"], unseen["victims"]) == ("unknown", 0.0, 1)
+        assert (unseen["cause"], unseen["confidence"], unseen["hurt"]) == ("unknown", 0.0, 1)
         (told_whole,) = running.json(f"/incidents/{unseen['id']}")["incidents"]
         assert told_whole["missing"] == ["no agent runs on node node-4, so nobody saw why"]
 

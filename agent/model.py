@@ -315,6 +315,7 @@ class Incident:
     facts: tuple[Fact, ...]
     boot: str = ""
     blind: tuple[BlindSpot, ...] = ()
+    fault: str = ""  # what our own code raised over these Facts: nothing can be made of them
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,9 @@ from agent.daemon.state import MOST_FACTS, Memory, Past, load_past
 from agent.daemon.store import Store
 from agent.daemon.stumbles import Stumbles
 from agent.daemon.writer import Writer
+from agent.diagnosis.correlate import correlate
 from agent.diagnosis.openers import POD_OPENERS
+from agent.diagnosis.setting_aside import Correlating
 from agent.diagnosis.unfolding import Live
 from agent.kube.announce import Announcement
 from agent.kube.pod_changes import Change, PodChange
@@ -115,6 +117,8 @@ class Daemon:
     pods: Pods = field(default_factory=Pods)
     minutes: Minutes = field(default_factory=Minutes)
     watches_pods: bool = True
+    catalogue: Catalogue = CATALOGUE
+    correlating: Correlating = correlate
     poison: str = ""  # an incident with this in its lines cannot be looked at
     _cursor: int = 0
     loop: Loop | None = None
@@ -126,10 +130,18 @@ class Daemon:
 
     def start(self) -> Daemon:
         metrics, pulse = Metrics("0"), Pulse()
+        stumbles = Stumbles(metrics, self.log)
         live = Live(
-            settle_s=60.0, node=NODE, pods=self.pods.all, most_facts=MOST_FACTS, late=POD_OPENERS
+            settle_s=60.0,
+            node=NODE,
+            pods=self.pods.all,
+            most_facts=MOST_FACTS,
+            late=POD_OPENERS,
+            failed=stumbles.over_facts,
+            correlating=self.correlating,
         )
-        digest = Digest(CATALOGUE, live, self.pods, metrics, Seconds(metrics, self.folder / "ring"))
+        seconds = Seconds(metrics, self.folder / "ring")
+        digest = Digest(self.catalogue, live, self.pods, metrics, seconds, stumbles.over_entry)
         memory = Memory(self.folder / "state", self.writer)
         store = Store(self.folder / "state/incidents", self.writer, 5, 1 << 20)
         store.load()
@@ -141,8 +153,9 @@ class Daemon:
         checks = Checks(
             metrics, digest, self.inbox, backups, pulse, self.log, counts, (), "", sources
         )
-        stumbles = Stumbles(metrics, self.log)
-        affairs = Affairs(IncidentSettings(), self._minutes_of, self.pods.all, stumbles)
+        affairs = Affairs(
+            IncidentSettings(), self._minutes_of, self.pods.all, stumbles.over_incident
+        )
         herald = Herald(self.mouth, lambda: memory.safe)
         parts = Parts(
             inbox=self.inbox,

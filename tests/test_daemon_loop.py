@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from agent.daemon.sources import Batch
-from agent.model import BlindSpot
+from agent.diagnosis.correlate import Correlation, Scope, correlate
+from agent.model import BlindSpot, Fact, Record
+from agent.rules.catalogue import Catalogue, Reading
 from tests.agents import kill_lines, oom_lines, uid_of
 from tests.daemons import T0, Daemon
 from tests.replay import entry
@@ -65,7 +68,7 @@ def test_an_incident_that_our_own_code_stumbles_over_silences_no_other(daemon: D
     daemon.journal(oom_lines(uid_of(7), us(daemon.now_s)))
     daemon.knows("job-7", uid=uid_of(7))
     daemon.pass_time(70)
-    assert daemon.parts.metrics.value("diagnosis_failures_total") >= 1
+    assert daemon.parts.metrics.value("own_faults_total", "diagnosis") >= 1
     (complaint,) = {line for line in daemon.log.lines if "a fault of ours" in line}
     assert "ZeroDivisionError('nobody thought of this') at daemon/affairs.py:" in complaint
     told = daemon.mouth.said.values()
@@ -76,6 +79,50 @@ def test_an_incident_that_our_own_code_stumbles_over_silences_no_other(daemon: D
     assert daemon.told() == ["job-7"], "the other incident is explained all the same"
     stages = [one["stage"] for one in daemon.parts.store.summaries()]
     assert stages == ["settled", "settled"]
+
+
+def test_facts_that_correlation_stumbles_over_are_an_incident_of_unknown_cause(
+    tmp_path: Path,
+) -> None:
+    def correlating(facts: Sequence[Fact], scope: Scope) -> Correlation:
+        if any("Docker daemon failed!" in fact.text for fact in facts):
+            raise ZeroDivisionError("nobody thought of this")
+        return correlate(facts, scope)
+
+    daemon = Daemon(tmp_path, correlating=correlating).start()
+    daemon.knows("web-0")
+    daemon.journal([kill_lines(us(T0))[0]])
+    daemon.pass_time(2)
+    daemon.journal(oom_lines(uid_of(7), us(daemon.now_s)))
+    daemon.knows("job-7", uid=uid_of(7))
+    daemon.pass_time(70)
+    assert daemon.parts.metrics.value("own_faults_total", "correlation") == 1
+    assert any("1 fact cannot be correlated" in line for line in daemon.log.lines)
+    notes = [str(one.body["note"]) for one in daemon.mouth.said.values()]
+    (note,) = [one for one in notes if "fault of Knock-on" in one]
+    assert "a fault of Knock-on's own (ZeroDivisionError)" in note
+    assert daemon.told() == ["job-7"], "the other incident is explained all the same"
+    second = Daemon(tmp_path, correlating=correlating, now_s=daemon.now_s + 5).start()
+    second.pass_time(5)
+    assert second.mouth.said == {}
+
+
+def test_an_entry_that_the_rules_stumble_over_is_passed(tmp_path: Path) -> None:
+    class Stumbling(Catalogue):
+        def read(self, record: Record) -> Reading:
+            if "poison" in record.message:
+                raise ZeroDivisionError("nobody thought of this")
+            return super().read(record)
+
+    catalogue = Stumbling.load()
+    daemon = Daemon(tmp_path, catalogue=catalogue).start()
+    poison = entry(us(T0), "poison", _SYSTEMD_UNIT="docker.service")
+    daemon.journal([poison, *kill_lines(us(T0))])
+    daemon.pass_time(2)
+    assert daemon.says("opened: Docker was killed")
+    assert daemon.parts.digest.reading.cursor == "s=3", "nobody meets the same entry again"
+    assert daemon.parts.metrics.value("own_faults_total", "reading") == 1
+    assert any("cannot be read, which is a fault of ours" in line for line in daemon.log.lines)
 
 
 def test_a_victim_that_comes_late_is_told_all_the_same(daemon: Daemon) -> None:

@@ -155,16 +155,19 @@ class Affairs:
         """Diagnose one incident, and say what follows; a fault of ours in it stops no other.
 
         The incident then stands as unknown, with the fault named: on the node, in the store and in
-        ``diagnosis_failures_total``. It is looked at again whenever it grows.
+        ``own_faults_total``. It is looked at again whenever it grows.
         """
+        fault = affair.incident.fault  # said and counted where it was found
         try:
-            diagnosis, probes = self._look(affair, moment)
-            document = self._document(affair, diagnosis, moment, probes)
-            return diagnosis, self._to_tell(affair, diagnosis, moment), document
+            if not fault:
+                diagnosis, probes = self._look(affair, moment)
+                document = self._document(affair, diagnosis, moment, probes)
+                return diagnosis, self._to_tell(affair, diagnosis, moment), document
         except Exception as error:  # noqa: BLE001 - one poisonous incident must not silence the node
             self.failed(affair.incident, error)
-            diagnosis = affair.diagnosis = undiagnosed(affair.incident, error)
-            affair.looked_steady_s, affair.looked_at = moment.steady_s, affair.size
+            fault = type(error).__name__
+        diagnosis = affair.diagnosis = undiagnosed(affair.incident, fault)
+        affair.looked_steady_s, affair.looked_at = moment.steady_s, affair.size
         document = self._document(affair, diagnosis, moment)
         return diagnosis, self._to_tell(affair, diagnosis, moment), document
 
@@ -213,9 +216,9 @@ class Affairs:
         return Stored(name, document_of_it, packed(whole))
 
 
-def undiagnosed(incident: Incident, error: Exception) -> Diagnosis:
+def undiagnosed(incident: Incident, raised: str) -> Diagnosis:
     """What is said of an incident that our own code stumbles over."""
-    fault = f"a fault of Knock-on's own ({type(error).__name__}) kept this from being diagnosed"
+    fault = f"a fault of Knock-on's own ({raised}) kept this from being diagnosed"
     return Diagnosis(
         incident=replace(incident, facts=()),  # what it stumbled over may be among them
         cause=Cause.UNKNOWN,

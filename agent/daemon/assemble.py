@@ -6,7 +6,6 @@ import random
 import signal
 import threading
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from agent.daemon.digest import Digest
 from agent.daemon.gauges import Gauges
 from agent.daemon.herald import Herald
 from agent.daemon.http import Pages, Pulse, serve
-from agent.daemon.inbox import Inbox
 from agent.daemon.lean import few_arenas, settle_down
 from agent.daemon.listener import HttpServer
 from agent.daemon.log import Log
@@ -28,40 +26,21 @@ from agent.daemon.metrics import Metrics
 from agent.daemon.minutes import Minutes, minutes_before
 from agent.daemon.notify import notify
 from agent.daemon.places import (
-    access_of,
-    journal_place,
     node_name,
     questions_of,
     ring_path,
     rule_files,
 )
-from agent.daemon.pods import Pods
-from agent.daemon.recording import make_recorder
 from agent.daemon.seconds import Seconds
-from agent.daemon.sources import (
-    Asked,
-    CountedApi,
-    EventSource,
-    JournalSource,
-    PodSource,
-    RecorderSource,
-    Requests,
-)
 from agent.daemon.state import MOST_FACTS, Memory, Past, load_past
 from agent.daemon.store import Store
 from agent.daemon.stumbles import Stumbles
 from agent.daemon.supervisor import Source, Supervisor
+from agent.daemon.wiring import Wiring
 from agent.daemon.writer import Writer
-from agent.diagnosis.correlate import CONTEXT_BEFORE_S
 from agent.diagnosis.openers import POD_OPENERS
 from agent.diagnosis.unfolding import Live
 from agent.journal.health import journal_folders, machine_id_of
-from agent.journal.live import Begin
-from agent.journal.matches import matches_for
-from agent.kube.access import Access
-from agent.kube.pace import Clockwork, real_clockwork
-from agent.kube.publisher import Publisher
-from agent.kube.source import SandboxEvents, Tuning
 from agent.model import Incident
 from agent.recorder.host import Host
 from agent.recorder.memlock import lock_memory
@@ -79,14 +58,12 @@ class Agent:
     log: Log
     stop: threading.Event = field(default_factory=threading.Event)
     writer: Writer = field(default_factory=Writer)
-    inbox: Inbox = field(default_factory=Inbox)
-    pods: Pods = field(default_factory=Pods)
-    requests: Requests = field(default_factory=Requests)
-    watches: Counter[str] = field(default_factory=Counter)
     pulse: Pulse = field(default_factory=Pulse)
-    recording: RecorderSource | None = None
-    publisher: Publisher | None = None
     server: HttpServer | None = None
+    wiring: Wiring = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.wiring = Wiring(self.config, self.log, self.stop)
 
     def run(self) -> int:
         """Run until told to stop."""
@@ -98,7 +75,7 @@ class Agent:
         catalogue = Catalogue.load(rule_files(config))
         supervisor = Supervisor(self.log, random.random)
         store = self._store(state)
-        sources = self._sources(catalogue, past)
+        sources = self.wiring.sources(catalogue, past)
         memory = Memory(state, self.writer, fsync=config.state.fsync)
         loop = self._loop(catalogue, metrics, supervisor, (store, memory))
         self._serve(metrics, store)
@@ -127,52 +104,6 @@ class Agent:
         store.load()
         return store
 
-    def _sources(self, catalogue: Catalogue, past: Past) -> list[Source]:
-        since_s = time.time() - CONTEXT_BEFORE_S  # noqa: TID251 - the edge
-        begin = Begin(past.cursor) if past.cursor else Begin(since_s=since_s)
-        journal = JournalSource(
-            journal_place(self.config), begin, matches_for(catalogue.rules), self.inbox
-        )
-        sources = [Source("journal", journal.work)]
-        if self.config.recorder.enabled:
-            self.recording = RecorderSource(
-                lambda: make_recorder(self.config, self.pods.names()), self.inbox
-            )
-            sources.append(Source("recorder", self.recording.work))
-        access = access_of(self.config)
-        return [*sources, *(self._kube(access) if access else ())]
-
-    def _kube(self, access: Access) -> list[Source]:
-        node, asked = node_name(self.config), Asked()
-        clockwork = real_clockwork(self.stop)
-        pods = PodSource(
-            self._api(access), node, clockwork, Tuning(counts=self.watches), self.inbox, asked
-        )
-        sources = [Source("pods", pods.work, pods.api.interrupt)]
-        if self.config.kube.events != "off":
-            events = EventSource(
-                self._api(access),
-                node,
-                clockwork,
-                Tuning(watch_s=1800.0, counts=self.watches),
-                self.inbox,
-                asked,
-                SandboxEvents(self.config.kube.events),
-                self.log,
-            )
-            sources.append(Source("events", events.work, events.interrupt))
-        if self.config.kube.publish:
-            sources.append(self._publishing(access, clockwork))
-        return sources
-
-    def _publishing(self, access: Access, clockwork: Clockwork) -> Source:
-        api = self._api(access)
-        publisher = self.publisher = Publisher(api, clockwork)
-        return Source("publisher", publisher.run, lambda: _wake(publisher, api))
-
-    def _api(self, access: Access) -> CountedApi:
-        return CountedApi(access, self.requests)
-
     def _loop(
         self,
         catalogue: Catalogue,
@@ -181,15 +112,17 @@ class Agent:
         kept: tuple[Store, Memory],
     ) -> Loop:
         config, (store, memory) = self.config, kept
+        stumbles = Stumbles(metrics, self.log)
         live = Live(
             settle_s=config.incidents.settle_s,
             node=node_name(config),
-            pods=self.pods.all,
+            pods=self.wiring.pods.all,
             most_facts=MOST_FACTS,
             late=POD_OPENERS,
+            failed=stumbles.over_facts,
         )
         seconds = Seconds(metrics, ring_path(config))
-        digest = Digest(catalogue, live, self.pods, metrics, seconds)
+        digest = Digest(catalogue, live, self.wiring.pods, metrics, seconds, stumbles.over_entry)
         gauges = Gauges(metrics)
         gauges.begin()
         for runtime in (q.words.split()[0] for q in questions_of(config)):
@@ -198,14 +131,16 @@ class Agent:
             metrics.add("runtime_probe_unanswered_total", 0, known)
         backups = Backups(Host(Path(config.node.root)))
         counts = self._counted(supervisor, store, memory)
-        stumbles = Stumbles(metrics, self.log)
+        affairs = Affairs(
+            config.incidents, self._minutes, self.wiring.pods.all, stumbles.over_incident
+        )
         return Loop(
             Parts(
-                inbox=self.inbox,
+                inbox=self.wiring.inbox,
                 live=live,
                 digest=digest,
-                affairs=Affairs(config.incidents, self._minutes, self.pods.all, stumbles),
-                herald=Herald(self.publisher, lambda: memory.safe),
+                affairs=affairs,
+                herald=Herald(self.wiring.publisher, lambda: memory.safe),
                 gauges=gauges,
                 backups=backups,
                 checks=self._checks(metrics, digest, backups, counts),
@@ -225,7 +160,7 @@ class Agent:
         return Checks(
             metrics=metrics,
             digest=digest,
-            inbox=self.inbox,
+            inbox=self.wiring.inbox,
             backups=backups,
             pulse=self.pulse,
             log=self.log,
@@ -241,13 +176,13 @@ class Agent:
         )
 
     def _counted(self, supervisor: Supervisor, store: Store, memory: Memory) -> Counts:
-        publisher = self.publisher
+        publisher = self.wiring.publisher
         heard = tuple if publisher is None else publisher.news  # one with nothing to do is falsy
         return Counts(
             restarts=lambda: supervisor.restarts,
             down=lambda: supervisor.down,
-            requests=lambda: self.requests.counts,
-            watches=lambda: self.watches,
+            requests=lambda: self.wiring.requests.counts,
+            watches=lambda: self.wiring.watches,
             published=lambda: {} if publisher is None else publisher.counts,
             troubles=lambda: (
                 store.trouble,
@@ -258,14 +193,14 @@ class Agent:
         )
 
     def _minutes(self, incident: Incident) -> Minutes:
-        if self.recording is None:
+        if self.wiring.recording is None:
             return Minutes()
-        return minutes_before(ring_path(self.config), incident, self.pods.names())
+        return minutes_before(ring_path(self.config), incident, self.wiring.pods.names())
 
     def _name_pods(self) -> None:
-        recorder = self.recording.recorder if self.recording else None
+        recorder = self.wiring.recording.recorder if self.wiring.recording else None
         if recorder is not None:
-            recorder.name_pods(self.pods.names())
+            recorder.name_pods(self.wiring.pods.names())
 
     def _serve(self, metrics: Metrics, store: Store) -> None:
         self.server = serve(self.config.http, Pages(metrics.page, self.pulse, store))
@@ -293,8 +228,3 @@ class Agent:
         rest = f"; {', '.join(late)} did not end in time" if late else ""
         kept = "" if written else "; the disk did not take the last changes"
         self.log.say(f"Stopped{rest}{kept}.")
-
-
-def _wake(publisher: Publisher, api: CountedApi) -> None:
-    publisher.offer(())
-    api.interrupt()

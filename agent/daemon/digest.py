@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from agent.daemon.inbox import Item
@@ -17,8 +17,10 @@ from agent.kube.pod_changes import PodChange
 from agent.model import BlindSpot, Fact, Record
 from agent.recorder.loop import Second
 from agent.rules.catalogue import Catalogue
+from agent.rules.catalogue import Reading as Said
 
 _MOST_KEYS = 10_000
+_NOTHING = Said((), None)
 
 
 @dataclass(slots=True)
@@ -43,6 +45,7 @@ class Digest:
     pods: Pods
     metrics: Metrics
     seconds: Seconds
+    failed: Callable[[Record, Exception], None]  # told of entries that our code stumbles over
     reading: Reading = field(default_factory=Reading)
     blind: dict[str, BlindSpot] = field(default_factory=dict)  # sources that cannot see now
     _keys: OrderedDict[int, None] = field(default_factory=OrderedDict)
@@ -72,7 +75,7 @@ class Digest:
             self.pods.take(what, now_s)
             yield from what.facts
         elif isinstance(what, Record):
-            yield from self.catalogue.read(what).facts
+            yield from self._said(what).facts
         elif isinstance(what, Second):
             self.seconds.take(what)
             yield from what.facts
@@ -85,7 +88,7 @@ class Digest:
             if isinstance(item, BlindSpot):
                 self._cannot_see("journal", item)
                 continue
-            said = self.catalogue.read(item)
+            said = self._said(item)
             if said.spoofed is not None:
                 counts["spoofed"] += 1
             counts["matched" if said.facts else "ignored"] += said.spoofed is None
@@ -98,6 +101,17 @@ class Digest:
         for result, count in counts.items():
             self.metrics.add("journal_entries_total", count, result)
         self.metrics.total("journal_restarts_total", batch.restarts)
+
+    def _said(self, record: Record) -> Said:
+        """Ask the rules; an entry that our own code stumbles over says nothing, and is passed.
+
+        Were it raised instead, the next agent would meet the same entry behind the same cursor.
+        """
+        try:
+            return self.catalogue.read(record)
+        except Exception as error:  # noqa: BLE001 - one poisonous entry must not silence the node
+            self.failed(record, error)
+            return _NOTHING
 
     def _cannot_see(self, source: str, spot: BlindSpot) -> None:
         """A spot without an end goes on until the same source ends it."""

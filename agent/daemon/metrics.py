@@ -50,7 +50,12 @@ TABLE: tuple[Told, ...] = (
     _gauge("build_info", "version", "1, and the version that runs."),
     _counter("incidents_total", "cause killer planned", "Incidents settled."),
     _gauge("open_incidents", "cause", "Incidents open now."),
-    _counter("diagnosis_failures_total", "", "Times our own code stumbled over an incident."),
+    _counter(
+        "own_faults_total",
+        "step",
+        "Times our own code stumbled over an entry, over facts, or over an incident.",
+        {"step": ("reading", "correlation", "diagnosis")},
+    ),
     _gauge(
         "open_incident_info",
         "incident cause killer killer_name offender_kind offender_namespace offender_name planned",

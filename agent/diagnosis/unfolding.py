@@ -11,6 +11,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agent.diagnosis.correlate import GAP_S, Scope, correlate
+from agent.diagnosis.setting_aside import (
+    Correlating,
+    correlate_what_can_be,
+    incident_of_fault,
+)
 from agent.model import BlindSpot, Fact, Incident, Kind, Pod
 
 WINDOW_S = 900.0
@@ -55,6 +60,10 @@ class _Followed:
     settled: bool = False
 
 
+def _loudly(_facts: Sequence[Fact], error: Exception) -> None:
+    raise error
+
+
 class Live:
     """A bounded window of Facts, and what was already told about them."""
 
@@ -67,8 +76,12 @@ class Live:
         pods: Callable[[], Sequence[Pod]] = tuple,
         most_facts: int = MOST_FACTS,
         late: frozenset[Kind] = frozenset(),
+        failed: Callable[[Sequence[Fact], Exception], None] = _loudly,
+        correlating: Correlating = correlate,
     ) -> None:
         self._late = late  # kinds of Facts for which a settled incident is told once more
+        self._failed = failed  # told of Facts that our own code stumbles over
+        self._correlating = correlating
         self._most_facts = most_facts
         self._window_s = window_s
         self._settle_s = settle_s
@@ -148,13 +161,25 @@ class Live:
 
     def _correlate(self) -> list[Told]:
         scope = Scope(node=self.node, pods=tuple(self._pods()), blind=tuple(self._blind))
-        found = correlate(self._facts, scope)
-        return [told for incident in found.incidents for told in self._follow(incident)]
+        survived = correlate_what_can_be(self._facts, scope, self._correlating)
+        incidents = survived.correlation.incidents
+        told = [one for incident in incidents for one in self._follow(incident)]
+        if survived.error is not None:
+            told += self._set_aside(survived.aside, survived.error)
+        return told
+
+    def _set_aside(self, aside: Sequence[Fact], error: Exception) -> list[Told]:
+        """Look at these Facts no more, but tell that something happened."""
+        self._failed(aside, error)
+        dropped = set(map(id, aside))
+        self._facts = [fact for fact in self._facts if id(fact) not in dropped]
+        incident = incident_of_fault(aside, self.node, error)
+        return [] if incident is None else self._follow(incident)
 
     def _follow(self, incident: Incident) -> list[Told]:
         """Recognise an incident by the facts it shares with one that was told."""
         keys = frozenset(map(key_of, incident.facts))
-        akin = [one for one in self._followed if one.keys & keys]
+        akin = [one for one in self._followed if one.keys & keys or one.id == incident.id]
         if not akin:
             self._followed.append(_Followed(incident.id, keys, incident))
             return [Told(Stage.OPENED, incident)]
@@ -165,7 +190,7 @@ class Live:
             known.keys = keys
             known.incident = replace(incident, id=known.id)
             return []
-        if not any(key[0] in self._late for key in keys - known.keys):
+        if incident.fault or not any(key[0] in self._late for key in keys - known.keys):
             return []
         known.keys = keys
         return [Told(Stage.GREW, replace(incident, id=known.id))]

@@ -1,0 +1,101 @@
+"""Which sources a configuration asks for, and what they share."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from agent.daemon.config import Config
+from agent.daemon.inbox import Inbox
+from agent.daemon.log import Log
+from agent.daemon.places import access_of, journal_place, node_name
+from agent.daemon.pods import Pods
+from agent.daemon.recording import make_recorder
+from agent.daemon.sources import (
+    Asked,
+    CountedApi,
+    EventSource,
+    JournalSource,
+    PodSource,
+    RecorderSource,
+    Requests,
+)
+from agent.daemon.state import Past
+from agent.daemon.supervisor import Source
+from agent.diagnosis.correlate import CONTEXT_BEFORE_S
+from agent.journal.live import Begin
+from agent.journal.matches import matches_for
+from agent.kube.access import Access
+from agent.kube.pace import Clockwork, real_clockwork
+from agent.kube.publisher import Publisher
+from agent.kube.source import SandboxEvents, Tuning
+from agent.rules.catalogue import Catalogue
+
+
+@dataclass(slots=True)
+class Wiring:
+    """Makes the sources; ``recording`` and ``publisher`` are there once they were made."""
+
+    config: Config
+    log: Log
+    stop: threading.Event
+    inbox: Inbox = field(default_factory=Inbox)
+    pods: Pods = field(default_factory=Pods)
+    requests: Requests = field(default_factory=Requests)
+    watches: Counter[str] = field(default_factory=Counter)
+    recording: RecorderSource | None = None
+    publisher: Publisher | None = None
+
+    def sources(self, catalogue: Catalogue, past: Past) -> list[Source]:
+        """Everything that is to be read, the journal behind what was read before."""
+        since_s = time.time() - CONTEXT_BEFORE_S  # noqa: TID251 - the edge
+        begin = Begin(past.cursor) if past.cursor else Begin(since_s=since_s)
+        journal = JournalSource(
+            journal_place(self.config), begin, matches_for(catalogue.rules), self.inbox
+        )
+        sources = [Source("journal", journal.work)]
+        if self.config.recorder.enabled:
+            self.recording = RecorderSource(
+                lambda: make_recorder(self.config, self.pods.names()), self.inbox
+            )
+            sources.append(Source("recorder", self.recording.work))
+        access = access_of(self.config)
+        return [*sources, *(self._kube(access) if access else ())]
+
+    def _kube(self, access: Access) -> list[Source]:
+        node, asked = node_name(self.config), Asked()
+        clockwork = real_clockwork(self.stop)
+        pods = PodSource(
+            self._api(access), node, clockwork, Tuning(counts=self.watches), self.inbox, asked
+        )
+        sources = [Source("pods", pods.work, pods.api.interrupt)]
+        if self.config.kube.events != "off":
+            events = EventSource(
+                self._api(access),
+                node,
+                clockwork,
+                Tuning(watch_s=1800.0, counts=self.watches),
+                self.inbox,
+                asked,
+                SandboxEvents(self.config.kube.events),
+                self.log,
+            )
+            sources.append(Source("events", events.work, events.interrupt))
+        if self.config.kube.publish:
+            sources.append(self._publishing(access, clockwork))
+        return sources
+
+    def _publishing(self, access: Access, clockwork: Clockwork) -> Source:
+        api = self._api(access)
+        publisher = self.publisher = Publisher(api, clockwork)
+        return Source("publisher", publisher.run, lambda: _wake(publisher, api))
+
+    def _api(self, access: Access) -> CountedApi:
+        return CountedApi(access, self.requests)
+
+
+def _wake(publisher: Publisher, api: CountedApi) -> None:
+    publisher.offer(())
+    api.interrupt()

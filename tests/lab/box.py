@@ -18,31 +18,33 @@ from pathlib import Path
 from typing import Self
 
 from . import cgroups, image, runs
+from .disk import SlowDisk, arguments
 
 NODE_FILES = Path(__file__).parent / "node"
+_LAUNCH = Path(__file__).with_name("launch.sh")
 _FORCE_RESTART = 133  # systemd-nspawn(1): what --keep-unit makes of a reboot inside.
 
 _NODE_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 
-_LAUNCH = """
-set -e
-mount -t overlay overlay -o "lowerdir=$1,upperdir=$2/upper,workdir=$2/work" "$2/root"
-run=$2; shift 2
-while [ "$1" != -- ]; do echo $$ > "$1/cgroup.procs"; shift; done; shift
-exec systemd-nspawn -q --register=no --keep-unit -D "$run/root" "$@"
-"""
-
-
 class Box:
     """A booted node; use as a context manager, everything is removed at the end."""
 
-    def __init__(self, cache: Path, *, kernel_log: bool = False, network: bool = False) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        kernel_log: bool = False,
+        network: bool = False,
+        disk: Path | None = None,
+    ) -> None:
         """Prepare the image and a scratch directory; nothing runs yet.
 
         With `kernel_log` the node's journald also reads the kernel's messages, which are those of
-        the whole machine. With `network` it shares this machine's network and name servers.
+        the whole machine. With `network` it shares this machine's network and name servers. With
+        the base image of a `disk` everything of the node lies on one slow disk of its own.
         """
         image.require_tools()
+        self._base = disk
         self._rootfs = image.ensure_rootfs(cache)
         self._run = runs.start(cache)
         self._kernel_log = kernel_log
@@ -79,6 +81,20 @@ class Box:
     def files(self) -> Path:
         """Where files of the node's own root may be laid before it boots, and are found after."""
         return self._run.path / "upper"
+
+    @property
+    def root(self) -> Path:
+        """The running node's whole file system, its /proc and /sys too; another after a reboot."""
+        if self._leader is None:
+            raise RuntimeError("the node is down")
+        return Path(f"/proc/{self._leader}/root")
+
+    @property
+    def disk(self) -> SlowDisk:
+        """The slow disk of a node that has one and runs."""
+        if self._base is None:
+            raise RuntimeError("this box has no disk of its own")
+        return SlowDisk(self._run.path)
 
     @property
     def cgroup(self) -> str:
@@ -154,6 +170,7 @@ class Box:
 
     def _spawn(self, groups: list[Path]) -> subprocess.Popen[bytes]:
         run = self._run.path
+        data = run / "disk" if self._base else run
         unified = cgroups.is_unified(cgroups.hierarchies())
         options = [
             "-M", "lab-node", "--capability=all", "--private-users=no",
@@ -162,14 +179,16 @@ class Box:
             "--system-call-filter=@keyring bpf",
             *(["--bind=/dev/kmsg"] if self._kernel_log else []),
             # overlay2 cannot stand on an overlay, so docker's data lies beside it.
-            f"--bind={run}/docker:/var/lib/docker", f"--bind={run}/containerd:/var/lib/containerd",
+            f"--bind={data}/docker:/var/lib/docker",
+            f"--bind={data}/containerd:/var/lib/containerd",
+            *([f"--bind={data}/pg:/srv/pg"] if self._base else []),
             "/usr/lib/knockon-lab/init",
         ]  # fmt: skip
         # The box must not outlive its recorder: the launcher dies with us, and the process
         # namespace it holds dies with it. (A node whose nspawn is killed lives on otherwise.)
         argv = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
         argv += ["--pid", "--fork", "--kill-child", "--mount-proc"]
-        argv += ["/bin/sh", "-c", _LAUNCH, "sh", str(self._rootfs), str(run)]
+        argv += ["/bin/sh", str(_LAUNCH), str(self._rootfs), str(run), *arguments(self._base)]
         argv += [*map(str, groups), "--", *options]
         environment = {
             "PATH": os.environ["PATH"],

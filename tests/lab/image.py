@@ -15,7 +15,7 @@ SUITE = "bookworm"
 MIRROR = os.environ.get("KNOCKON_LAB_MIRROR")  # Unset: the one debootstrap knows.
 PACKAGES = (
     "systemd", "systemd-sysv", "dbus", "docker.io", "containerd", "iptables", "ca-certificates",
-    "busybox-static", "procps", "iproute2", "bsdutils", "kmod", "python3",
+    "busybox-static", "procps", "iproute2", "bsdutils", "kmod", "python3", "postgresql",
 )  # fmt: skip
 _NODE_FILES = {
     "etc/hostname": "lab-node\n",
@@ -31,7 +31,7 @@ _NODE_FILES = {
 # Nothing may happen in a recording that its scenario did not ask for.
 _MASKED = (
     "apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
-    "e2scrub_reap.service", "fstrim.timer",
+    "e2scrub_reap.service", "fstrim.timer", "postgresql.service",
 )  # fmt: skip
 
 
@@ -39,11 +39,11 @@ class LabUnavailable(Exception):
     """This machine cannot run the lab; the message says what is missing."""
 
 
-def require_tools() -> None:
+def require_tools(*more: str) -> None:
     """Raise `LabUnavailable` unless we are root and every host tool is there."""
     if os.geteuid() != 0:
         raise LabUnavailable("the lab needs root (namespaces, cgroups, debootstrap)")
-    needed = ("debootstrap", "systemd-nspawn", "nsenter", "unshare", "setpriv")
+    needed = ("debootstrap", "systemd-nspawn", "nsenter", "unshare", "setpriv", *more)
     missing = [tool for tool in needed if not shutil.which(tool)]
     if missing:
         raise LabUnavailable(
@@ -94,6 +94,9 @@ def _configure(rootfs: Path) -> None:
     for unit in _MASKED:
         (rootfs / "etc/systemd/system" / unit).symlink_to("/dev/null")
     (rootfs / "var/log/journal").mkdir(exist_ok=True)
+    # Debian makes a cluster when it installs the server; the lab makes its own.
+    for made in ("var/lib/postgresql", "etc/postgresql"):
+        shutil.rmtree(rootfs / made, ignore_errors=True)
 
 
 def _keep_only_docker_package(archives: Path) -> None:

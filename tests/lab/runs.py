@@ -41,7 +41,7 @@ def start(cache: Path) -> Run:
     path.mkdir()
     lock = (path / "lock").open("w")
     fcntl.flock(lock, fcntl.LOCK_EX)
-    for name in ("upper", "work", "root", "docker", "containerd"):
+    for name in ("upper", "work", "root", "docker", "containerd", "disk"):
         (path / name).mkdir()
     return Run(path, lock)
 

@@ -16,6 +16,8 @@ import docker_api
 import kube_json
 
 HOME = Path("/var/lib/pod-keeper")
+# What a drill asks for instead: {pod: {"cmd": [...], "binds": [...], "memory": bytes}}.
+PROGRAMS = Path("/etc/pod-keeper.json")
 SANDBOX_CHANGED = "Pod sandbox changed, it will be killed and re-created."
 RUNTIME_DOWN_AFTER_S = (
     30.0  # As a kubelet: the node is not ready when the runtime is silent so long.
@@ -39,7 +41,9 @@ class Keeper:
         HOME.mkdir(exist_ok=True)
         self.events = self._load("events")
         self.pods = self._load("pods") or [kube_json.new_pod(*item[:4]) for item in WANTED]
-        self.programs = {item[1]: item[4] for item in WANTED}
+        self.programs = {item[1]: {"cmd": ["/bin/sh", "-c", item[4]]} for item in WANTED}
+        if PROGRAMS.exists():
+            self.programs |= json.loads(PROGRAMS.read_text())
         self.answered_at_s = time.monotonic()
         self.ready, self.ready_since_s = True, time.time()
         self.runtime = "unknown"
@@ -98,7 +102,7 @@ class Keeper:
         attempt = 1 + max((int(item["Labels"]["attempt"]) for item in old), default=-1)
         apps = [item for item in old if not _is_sandbox(item)]
         spec = _spec(pod, "POD", attempt) | {"Cmd": ["/pause"], "Hostname": pod["metadata"]["name"]}
-        spec["HostConfig"] = {"NetworkMode": "none", "IpcMode": "shareable"}
+        spec["HostConfig"] = {"NetworkMode": "none", "IpcMode": "shareable", **_group(pod)}
         sandbox = docker_api.run(_name(pod, "POD", attempt), spec)
         pod["metadata"]["annotations"]["knockon.dev/lab-sandbox"] = sandbox
         self._start_app(pod, sandbox, apps)
@@ -111,9 +115,16 @@ class Keeper:
         before = (pod["status"].get("containerStatuses") or [{"restartCount": -1}])[0]
         restarts = before["restartCount"] + 1
         spec = _spec(pod, container, restarts)
-        spec["Cmd"] = ["/bin/sh", "-c", self.programs[pod["metadata"]["name"]]]
+        program = self.programs[pod["metadata"]["name"]]
+        spec["Cmd"] = program["cmd"]
         shared = f"container:{sandbox}"
-        spec["HostConfig"] = {"NetworkMode": shared, "IpcMode": shared, "Memory": 64 << 20}
+        spec["HostConfig"] = {
+            "NetworkMode": shared,
+            "IpcMode": shared,
+            "Memory": program.get("memory", 64 << 20),
+            "Binds": program.get("binds", []),
+            **_group(pod),
+        }
         last = {"terminated": _terminated(old[0]["Id"])} if old else {}
         made = docker_api.run(_name(pod, container, restarts), spec)
         present = f'Container image "{kube_json.IMAGE}" already present on machine'
@@ -170,6 +181,13 @@ def _is_sandbox(item):
 def _name(pod, container, attempt):
     meta = pod["metadata"]
     return f"k8s_{container}_{meta['name']}_{meta['namespace']}_{meta['uid']}_{attempt}"
+
+
+def _group(pod):
+    """Where a kubelet with the cgroupfs driver would put the pod's containers."""
+    if not PROGRAMS.exists():
+        return {}  # the recordings were made without
+    return {"CgroupParent": f"/kubepods/burstable/pod{pod['metadata']['uid']}"}
 
 
 def _spec(pod, container, attempt):

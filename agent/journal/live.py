@@ -50,10 +50,10 @@ class JournalPlace:
         return str(self.directory or self.root or "this machine's journal")
 
     def arguments(self) -> list[str]:
-        """The place as the reader child takes it."""
+        """The place as the reader child takes it; /proc/1/root stays what it is, a way."""
         if self.directory:
-            return ["--directory", str(self.directory.resolve())]
-        return ["--root", str(self.root.resolve())] if self.root else []
+            return ["--directory", str(self.directory.absolute())]
+        return ["--root", str(self.root.absolute())] if self.root else []
 
 
 @dataclass(frozen=True, slots=True)

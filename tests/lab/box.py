@@ -26,6 +26,7 @@ _FORCE_RESTART = 133  # systemd-nspawn(1): what --keep-unit makes of a reboot in
 
 _NODE_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 
+
 class Box:
     """A booted node; use as a context manager, everything is removed at the end."""
 
@@ -95,6 +96,14 @@ class Box:
         if self._base is None:
             raise RuntimeError("this box has no disk of its own")
         return SlowDisk(self._run.path)
+
+    def memory(self) -> cgroups.Memory:
+        """What the whole node uses."""
+        return cgroups.memory(self._run.cgroup)
+
+    def limit_memory(self, limit_bytes: int | None) -> None:
+        """Set the size of the node; None: as large as the machine."""
+        cgroups.limit_memory(self._run.cgroup, limit_bytes)
 
     @property
     def cgroup(self) -> str:

@@ -128,3 +128,43 @@ def _remove_tree(group: Path) -> None:
     for folder, _, _ in os.walk(group, topdown=False):
         with suppress(OSError):
             Path(folder).rmdir()
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What a box uses, all groups below its own included."""
+
+    bytes: int
+    file_bytes: int
+    """Of files, so that it can be given back."""
+    major_faults: int
+    refaults: int
+
+
+def memory(name: str) -> Memory:
+    """Read what our group of this name uses."""
+    group = _memory_group(name)
+    used = next(f for f in ("memory.usage_in_bytes", "memory.current") if (group / f).exists())
+    stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+
+    def of(key: str) -> int:
+        return int(stat.get(f"total_{key}", stat.get(key, 0)))
+
+    refaults = sum(of(key) for key in ("workingset_refault_file", "workingset_refault_anon"))
+    files = of("active_file") + of("inactive_file")
+    return Memory(int((group / used).read_text()), files, of("pgmajfault"), refaults)
+
+
+def limit_memory(name: str, limit_bytes: int | None) -> None:
+    """Set or lift our group's memory limit; what is above it is given back now."""
+    group = _memory_group(name)
+    legacy = group / "memory.limit_in_bytes"
+    file = legacy if legacy.exists() else group / "memory.max"
+    none = "-1" if legacy.exists() else "max"
+    file.write_text(none if limit_bytes is None else str(limit_bytes))
+
+
+def _memory_group(name: str) -> Path:
+    found = hierarchies()
+    chosen = found if is_unified(found) else [one for one in found if "memory" in one.controllers]
+    return chosen[0].child(name)

@@ -1,8 +1,8 @@
 """A slow disk: a file whose every read and write takes its time, to put a loop device on.
 
-Run as a script: BASE CHANGES MOUNTPOINT CONTROL. The file at MOUNTPOINT holds what BASE holds; what is
-written goes to CHANGES. Speaks the kernel's FUSE protocol (linux/fuse.h, 7.31) over /dev/fuse, so
-it needs no library, no cgroup and no device of the machine's. One thread, and one queue as a
+Run as a script: BASE CHANGES MOUNTPOINT CONTROL. The file at MOUNTPOINT holds what BASE holds; what
+is written goes to CHANGES. Speaks the kernel's FUSE protocol (linux/fuse.h, 7.31) over /dev/fuse,
+so it needs no library, no cgroup and no device of the machine's. One thread, and one queue as a
 cloud volume has: requests leave in the order they came, none faster than the limits allow.
 """
 

@@ -1,0 +1,177 @@
+"""The drill's node: a box on one slow disk with a database, its bystanders and a health monitor."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.fake_api import FakeApi
+from tests.fake_store import key_of
+from tests.lab.box import Box
+from tests.lab.disk.base import ensure_disk
+
+NAME = "lab-node"
+PODS = 4
+DATABASE = Path("srv/pg")
+CHECKS = Path("run/health-monitor.log")
+_MONITOR = "kube-docker-monitor.service"
+_KEPT = Path("var/lib/pod-keeper")
+_POSTGRES_MEMORY_BYTES = 512 << 20
+# The node's own Postgres, in a container of docker's that has nothing but it.
+_POSTGRES = (
+    "exec setpriv --reuid=postgres --regid=postgres --clear-groups"
+    " /usr/lib/postgresql/*/bin/postgres -D /srv/pg/data"
+)
+_PROGRAMS = {
+    "pg-0": {
+        "cmd": ["/bin/sh", "-c", _POSTGRES],
+        "binds": [
+            *(f"/{name}:/{name}:ro" for name in ("usr", "bin", "lib", "lib64", "etc")),
+            "/srv/pg:/srv/pg",
+        ],
+        "memory": _POSTGRES_MEMORY_BYTES,
+    }
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question of the health monitor: when it was asked, how long it took, its answer."""
+
+    at_s: float
+    took_s: float
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A running node, and what may be asked of it without touching its disk."""
+
+    box: Box
+
+    @property
+    def dsn(self) -> str:
+        """Where the database answers, from this machine."""
+        return f"host={self.box.root / DATABASE} user=postgres dbname=postgres"
+
+    def start_pods(self, patience_s: float = 90.0) -> None:
+        """Start the pods and wait until the database answers."""
+        self.box.check("systemctl enable -q --now pod-keeper.service")
+        until(self.answers, "the database answers", patience_s)
+
+    def answers(self) -> bool:
+        """Whether the database takes connections, asked in the node."""
+        asked = "timeout 5 /usr/lib/postgresql/*/bin/pg_isready -q -h /srv/pg"
+        return self.box.sh(asked, 20).returncode == 0
+
+    def start_monitor(self, check_s: float, every_s: float = 2.0) -> None:
+        """Start the health monitor, with its times scaled to the disk."""
+        lines = ["[Service]", "TimeoutStopSec=2s"]
+        for name, value in (
+            ("CHECK_S", check_s),
+            ("EVERY_S", every_s),
+            ("CHECK_LOG", f"/{CHECKS}"),
+        ):
+            lines.append(f"Environment=LAB_{name}={value}")
+        folder = f"/run/systemd/system/{_MONITOR}.d"
+        text = "\\n".join(lines)
+        self.box.check(
+            f"mkdir -p {folder} && printf '{text}\\n' > {folder}/lab.conf"
+            f" && systemctl daemon-reload && systemctl start {_MONITOR}"
+        )
+
+    def checks(self) -> list[Check]:
+        """Every check of the health monitor that has ended."""
+        found = []
+        with suppress(OSError):
+            for line in (self.box.root / CHECKS).read_text().splitlines():
+                began_us, took_us, status = map(int, line.split())
+                found.append(Check(began_us / 1e6, took_us / 1e6, status))
+        return found
+
+    def limit_memory(self, room_bytes: int) -> int:
+        """Leave the node so much page cache above what it cannot give back; return the limit."""
+        used = self.box.memory()
+        limit = used.bytes - used.file_bytes + room_bytes
+        self.box.limit_memory(limit)
+        return limit
+
+    def pods(self) -> list[dict[str, Any]]:
+        """The node's pods as an API server would list them."""
+        return self._kept("pods")
+
+    def events(self) -> list[dict[str, Any]]:
+        """The node's events as an API server would list them."""
+        return self._kept("events")
+
+    def sandboxes(self) -> dict[str, str]:
+        """Each pod's name and the sandbox it runs in."""
+        return {
+            pod["metadata"]["name"]: pod["metadata"]["annotations"].get(
+                "knockon.dev/lab-sandbox", ""
+            )
+            for pod in self.pods()
+        }
+
+    def _kept(self, kind: str) -> list[dict[str, Any]]:
+        with suppress(OSError, ValueError):
+            items: list[dict[str, Any]] = json.loads(
+                (self.box.root / _KEPT / f"{kind}.json").read_text()
+            )["items"]
+            return items
+        return []
+
+
+@contextmanager
+def node(cache: Path, scale: int = 100) -> Iterator[Node]:
+    """Boot the node with its disk not slowed yet; everything is gone afterwards."""
+    box = Box(cache, disk=ensure_disk(cache, scale))
+    programs = box.files / "etc/pod-keeper.json"
+    programs.parent.mkdir(parents=True, exist_ok=True)
+    programs.write_text(json.dumps(_PROGRAMS))
+    with box:
+        yield Node(box)
+
+
+@contextmanager
+def shown_by(api: FakeApi, node: Node, every_s: float = 0.25) -> Iterator[None]:
+    """Keep an API server's pods and events those of the node, as its kubelet would."""
+    stopped = threading.Event()
+    told: dict[tuple[str, str], str] = {}
+
+    def copy(resource: str, items: list[dict[str, Any]]) -> None:
+        for item in items:
+            key, form = (resource, str(key_of(item))), json.dumps(item, sort_keys=True)
+            if told.get(key) != form:
+                api.store.put(resource, item)
+                told[key] = form
+
+    def run() -> None:
+        while not stopped.wait(every_s):
+            copy("pods", node.pods())
+            copy("events", node.events())
+
+    copy("pods", node.pods())
+    thread = threading.Thread(target=run, name="kubelet", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join(10.0)
+
+
+def until(holds: Callable[[], bool], what: str, patience_s: float) -> float:
+    """Wait for something; returns how long that took."""
+    began_s = time.monotonic()
+    while not holds():
+        if time.monotonic() - began_s > patience_s:
+            raise TimeoutError(f"not within {patience_s:g} s: {what}")
+        time.sleep(0.25)
+    return time.monotonic() - began_s

@@ -30,7 +30,7 @@ from agent.diagnosis.correlate import correlate
 from agent.diagnosis.openers import POD_OPENERS
 from agent.diagnosis.setting_aside import Correlating
 from agent.diagnosis.unfolding import Live
-from agent.kube.announce import Announcement
+from agent.kube.event_body import Announcement
 from agent.kube.pod_changes import Change, PodChange
 from agent.kube.publisher import Publisher
 from agent.model import BlindSpot, Incident, Pod, Record

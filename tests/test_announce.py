@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.kube.announce import MAX_NOTE_BYTES, Announcement, announcements
+from agent.kube.announce import announcements
+from agent.kube.event_body import MAX_NOTE_BYTES, Announcement
 from agent.model import Cause, Diagnosis, Killer, KillerKind, Offender, Victim
 from tests.fake_events import faults_of
 from tests.handmade import KILL_S, NODE, PODS, founding, unknown

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from agent.kube.announce import Announcement, announcements
+from agent.kube.announce import announcements
+from agent.kube.event_body import Announcement
 from agent.kube.http import Api
 from agent.kube.publisher import Budget, Publisher
 from agent.model import Diagnosis, Incident, Victim

@@ -19,7 +19,7 @@ from agent.errors import UserError
 from agent.fleet.incident import Incidents, NodeIncident
 from agent.fleet.join import FleetIncident, joined
 from agent.fleet.told import told_of
-from agent.kube.announce import CONTROLLER
+from agent.kube.event_body import CONTROLLER
 from agent.printable import safe
 from agent.sources.untyped import objects
 from agent.times import readable

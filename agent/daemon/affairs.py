@@ -13,7 +13,8 @@ from agent.daemon.config import IncidentSettings
 from agent.daemon.minutes import Minutes
 from agent.diagnosis.diagnose import diagnose
 from agent.diagnosis.unfolding import Stage, Told
-from agent.kube.announce import Announcement, announcements
+from agent.kube.announce import announcements
+from agent.kube.event_body import Announcement
 from agent.model import Cause, Diagnosis, Incident, Pod, Probe
 from agent.report.jsonform import document
 from agent.report.view import Origin, report

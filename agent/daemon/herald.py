@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.kube.announce import Announcement
+from agent.kube.event_body import Announcement
 from agent.kube.publisher import Publisher
 
 PATIENCE_S = 2.0

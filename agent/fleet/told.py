@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from agent.kube.announce import CONTROLLER
+from agent.kube.event_body import CONTROLLER
 from agent.model import Cause
 from agent.printable import safe
 from agent.sources.stamps import iso_s

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from agent.daemon.inbox import Inbox
 from agent.fleet.roster import AgentLooks, NodeLooks
 from agent.fleet.told import told_of
-from agent.kube.announce import CONTROLLER
+from agent.kube.event_body import CONTROLLER
 from agent.kube.http import Api
 from agent.kube.pace import Clockwork
 from agent.kube.source import Tuning, watch_sandbox_events

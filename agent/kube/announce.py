@@ -1,27 +1,16 @@
-"""Turns a Diagnosis into Kubernetes Events on those it concerns. Pure: same input, same Events.
-
-An Event's name is made of the incident and of whom it is about. Saying it again, after a restart
-or a replay, meets ``409 AlreadyExists``: so everybody is told once, without anything being stored.
-"""
+"""Turns a Diagnosis into Kubernetes Events on those it concerns. Pure: same input, same Events."""
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from agent.kube.event_body import Announcement, Saying, event, reference, the_node
 from agent.model import Cause, Diagnosis, Killer, KillerKind, Pod, Victim
 from agent.printable import safe
 from agent.times import clock, rfc3339
 from agent.words import cause_words, counted, killer_words
 
-CONTROLLER = "knockon.dev/agent"
-MAX_NOTE_BYTES = 1024  # events.k8s.io/v1 refuses more (validation/events.go), as the next two
-_MAX_INSTANCE_CHARS = 128
-_SUBDOMAIN = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-)
 _REASON_BY_KILLER = {
     KillerKind.HEALTH_MONITOR: "ContainerRuntimeKilled",
     KillerKind.WATCHDOG: "ContainerRuntimeKilled",
@@ -40,25 +29,10 @@ _REASON_BY_CAUSE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Announcement:
-    """One Event, ready to be posted (``events.k8s.io/v1``)."""
+class _Timed:
+    """What is said, and when that happened of which it speaks."""
 
-    incident: str
-    namespace: str
-    name: str
-    body: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class _Saying:
-    """What one Event says, and of whom."""
-
-    role: str  # part of the name: one Event a role
-    about: Mapping[str, str]
-    related: Mapping[str, str] | None
-    reason: str
-    action: str
-    says: tuple[str, ...]
+    saying: Saying
     at_s: float | None
 
 
@@ -78,26 +52,21 @@ def announcements(
         *_to_the_victims(diagnosis, uids),
     )
     made = (_announcement(diagnosis, saying, owners, now_s) for saying in sayings)
-    return tuple(one for one in made if _names_are_possible(one))
+    return tuple(one for one in made if one.is_possible)
 
 
-def _names_are_possible(one: Announcement) -> bool:
-    return all(_SUBDOMAIN.fullmatch(name) for name in (one.name, one.namespace))
-
-
-def _to_the_node(diagnosis: Diagnosis, uids: Mapping[tuple[str, str], str]) -> Iterator[_Saying]:
+def _to_the_node(diagnosis: Diagnosis, uids: Mapping[tuple[str, str], str]) -> Iterator[_Timed]:
     hurt = counted(len(_victims(diagnosis)), "pod")
     says = (diagnosis.verdict, f"{hurt} hurt.", *_why(diagnosis))
     if diagnosis.incident.node:
         about = _node(diagnosis)
         offender = _offender(diagnosis, uids)
         at_s = diagnosis.killer.at_s if diagnosis.killer else None
-        yield _Saying("node", about, offender, _node_reason(diagnosis), "Explained", says, at_s)
+        said = Saying("node", about, _node_reason(diagnosis), "Explained", says, related=offender)
+        yield _Timed(said, at_s)
 
 
-def _to_the_offender(
-    diagnosis: Diagnosis, uids: Mapping[tuple[str, str], str]
-) -> Iterator[_Saying]:
+def _to_the_offender(diagnosis: Diagnosis, uids: Mapping[tuple[str, str], str]) -> Iterator[_Timed]:
     about = _offender(diagnosis, uids)
     if about is None or diagnosis.planned or diagnosis.cause is Cause.UNKNOWN:
         return
@@ -106,21 +75,21 @@ def _to_the_offender(
         f"The load of this pod preceded an incident on node {diagnosis.incident.node}: {hurt} hurt."
     )
     says = (begun, diagnosis.verdict, *_why(diagnosis))
-    at_s = diagnosis.incident.opened_at_s
-    yield _Saying(
-        "offender", about, _node(diagnosis), "CausedNodeIncident", "Attributed", says, at_s
-    )
+    node = _node(diagnosis)
+    said = Saying("offender", about, "CausedNodeIncident", "Attributed", says, related=node)
+    yield _Timed(said, diagnosis.incident.opened_at_s)
 
 
-def _to_the_victims(diagnosis: Diagnosis, uids: Mapping[tuple[str, str], str]) -> Iterator[_Saying]:
+def _to_the_victims(diagnosis: Diagnosis, uids: Mapping[tuple[str, str], str]) -> Iterator[_Timed]:
     if diagnosis.cause is Cause.UNKNOWN and diagnosis.killer is None:
         return
     related = _offender(diagnosis, uids) or _node(diagnosis)
     for victim in _victims(diagnosis):
         uid = victim.uid or uids.get((victim.namespace, victim.pod), "")
-        about = _reference("Pod", victim.pod, victim.namespace, uid)
+        about = reference("Pod", victim.pod, victim.namespace, uid)
         says = (_harm(victim), diagnosis.verdict, *_why(diagnosis))
-        yield _Saying("victim", about, related, "RestartExplained", "Explained", says, victim.at_s)
+        said = Saying("victim", about, "RestartExplained", "Explained", says, related=related)
+        yield _Timed(said, victim.at_s)
 
 
 def _victims(diagnosis: Diagnosis) -> list[Victim]:
@@ -164,39 +133,20 @@ def _node_reason(diagnosis: Diagnosis) -> str:
 
 
 def _announcement(
-    diagnosis: Diagnosis, saying: _Saying, owners: Mapping[tuple[str, str], str], now_s: float
+    diagnosis: Diagnosis, timed: _Timed, owners: Mapping[tuple[str, str], str], now_s: float
 ) -> Announcement:
-    incident, about = diagnosis.incident, saying.about
-    namespace = about.get("namespace", "default")  # where Events about nodes live
-    mark = "\0".join((incident.id, saying.role, namespace, about["name"]))
-    name = f"{about['name'][:200].rstrip('.-')}.{hashlib.sha256(mark.encode()).hexdigest()[:16]}"
-    at_s = next((one for one in (saying.at_s, incident.opened_at_s) if one is not None), now_s)
-    body = {
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {
-            "name": name,
-            "namespace": namespace,
-            "annotations": _annotations(diagnosis, owners.get((namespace, about["name"]), "")),
-        },
-        "eventTime": rfc3339(at_s) or rfc3339(now_s),
-        "type": "Normal" if diagnosis.planned else "Warning",
-        "reason": saying.reason,
-        "action": saying.action,
-        "note": _note(saying.says, f"Incident {safe(incident.id, 64)}."),
-        "regarding": about,
-        "reportingController": CONTROLLER,
-        "reportingInstance": incident.node[:_MAX_INSTANCE_CHARS] or "unknown",
-    }
-    if saying.related is not None and saying.related != about:
-        body["related"] = saying.related
-    return Announcement(incident.id, namespace, name, body)
+    incident, about = diagnosis.incident, timed.saying.about
+    at_s = next((one for one in (timed.at_s, incident.opened_at_s) if one is not None), now_s)
+    owner = owners.get((about.get("namespace", "default"), about["name"]), "")
+    said = replace(timed.saying, end=f"Incident {safe(incident.id, 64)}.", normal=diagnosis.planned)
+    stamp = rfc3339(at_s) or rfc3339(now_s) or ""
+    return event(said, incident.id, incident.node, stamp, _annotations(diagnosis, owner))
 
 
 def _annotations(diagnosis: Diagnosis, owner: str) -> dict[str, str]:
     """For programs: what the cluster's replica joins the incidents of many nodes by."""
     killer = diagnosis.killer
-    known = {
+    return {
         "incident": diagnosis.incident.id,
         "cause": diagnosis.cause.value,
         "confidence": f"{diagnosis.confidence:.2f}",
@@ -204,19 +154,6 @@ def _annotations(diagnosis: Diagnosis, owner: str) -> dict[str, str]:
         "killer-name": safe(killer.name, 100) if killer else "",
         "owner": safe(owner, 300),
     }
-    return {f"knockon.dev/{key}": value for key, value in known.items() if value}
-
-
-def _note(says: Sequence[str], end: str) -> str:
-    """As many whole sentences as fit before the end; the first one is cut rather than dropped."""
-    room = MAX_NOTE_BYTES - len(end.encode()) - 1
-    first, *others = [safe(one, 600) for one in says if one]
-    note = first.encode()[:room].decode("utf-8", "ignore")
-    for one in others:
-        longer = f"{note} {one}"
-        if len(longer.encode()) <= room and one not in note:
-            note = longer
-    return f"{note} {end}"
 
 
 def _offender(diagnosis: Diagnosis, uids: Mapping[tuple[str, str], str]) -> dict[str, str] | None:
@@ -224,14 +161,8 @@ def _offender(diagnosis: Diagnosis, uids: Mapping[tuple[str, str], str]) -> dict
     if offender is None or offender.kind != "pod" or not (offender.namespace and offender.name):
         return None
     uid = uids.get((offender.namespace, offender.name), "")
-    return _reference("Pod", offender.name, offender.namespace, uid)
+    return reference("Pod", offender.name, offender.namespace, uid)
 
 
 def _node(diagnosis: Diagnosis) -> dict[str, str]:
-    """The kubelet too writes the node's name for its uid, and kubectl looks for that one."""
-    return _reference("Node", diagnosis.incident.node, "", diagnosis.incident.node)
-
-
-def _reference(kind: str, name: str, namespace: str, uid: str) -> dict[str, str]:
-    known = {"apiVersion": "v1", "kind": kind, "name": name, "namespace": namespace, "uid": uid}
-    return {key: value for key, value in known.items() if value}
+    return the_node(diagnosis.incident.node)

@@ -8,8 +8,8 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from agent.kube.announce import Announcement
 from agent.kube.answers import Call, Refusal, Trouble
+from agent.kube.event_body import Announcement
 from agent.kube.http import Api
 from agent.kube.pace import Bucket, Clockwork, backoff_s
 from agent.model import BlindSpot

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from agent.fleet.incident import Incidents
 from agent.fleet.join import APART_S, FEWEST_NODES, WAVE_APART_S, Kin, joined
 from agent.fleet.told import Role, told_of
-from agent.kube.announce import CONTROLLER
+from agent.kube.event_body import CONTROLLER
 from agent.model import Cause
 from tests.fleet.nodes import events, incident, known, planned
 

@@ -234,3 +234,11 @@ def until(
 def explained(api: FakeApi, reason: str = "RestartExplained") -> list[dict[str, Any]]:
     """The Events the agent has posted."""
     return [one for one in api.store.everything("events")[1] if one["reason"] == reason]
+
+
+def incidents_told_on_the_node(api: FakeApi) -> list[str]:
+    """The incident of every Event on a Node that tells of one."""
+    stored = api.store.everything("events")[1]
+    found = (one for one in stored if one["involvedObject"]["kind"] == "Node")
+    marks = (one["metadata"].get("annotations", {}) for one in found)
+    return [one["knockon.dev/incident"] for one in marks if "knockon.dev/incident" in one]

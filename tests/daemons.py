@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.daemon.affairs import Affairs
+from agent.daemon.aftermath import Aftermath
 from agent.daemon.backups import Backups
+from agent.daemon.blindness import Blindness
 from agent.daemon.checks import Checks, Counts
 from agent.daemon.config import IncidentSettings
 from agent.daemon.digest import Digest
@@ -34,12 +36,17 @@ from agent.kube.event_body import Announcement
 from agent.kube.pod_changes import Change, PodChange
 from agent.kube.publisher import Publisher
 from agent.model import BlindSpot, Incident, Pod, Record
+from agent.recorder.frame import Frame
 from agent.recorder.host import Host
+from agent.recorder.loop import Second
+from agent.recorder.sampler import Taken
 from agent.rules.catalogue import Catalogue
 from agent.sources.journal_fields import record_of
 from agent.sources.kubectl import event_record
+from tests.fake_events import faults_of
 from tests.fake_pods import sandbox_event, stamp
 from tests.replay import Entry
+from tests.test_journal_health import header
 
 NODE = "node-1"
 T0 = 1_795_000_000.0
@@ -117,6 +124,8 @@ class Daemon:
     pods: Pods = field(default_factory=Pods)
     minutes: Minutes = field(default_factory=Minutes)
     watches_pods: bool = True
+    reads_journal: bool = True  # what lies on the disk can be read
+    records: bool = False
     catalogue: Catalogue = CATALOGUE
     correlating: Correlating = correlate
     poison: str = ""  # an incident with this in its lines cannot be looked at
@@ -149,9 +158,14 @@ class Daemon:
         counts = Counts(
             dict, dict, dict, dict, lambda: self.mouth.counts, lambda: (), self.writer.put
         )
-        sources = ("journal", "pods") if self.watches_pods else ("journal",)
+        journal = self.folder / "journal"
+        if self.reads_journal:
+            journal.mkdir(exist_ok=True)
+            (journal / "system.journal").write_bytes(header())
+        watched = {"pods": self.watches_pods, "recorder": self.records}
+        sources = ("journal", *(name for name, wanted in watched.items() if wanted))
         checks = Checks(
-            metrics, digest, self.inbox, backups, pulse, self.log, counts, (), "", sources
+            metrics, digest, self.inbox, backups, pulse, self.log, counts, (journal,), "", sources
         )
         affairs = Affairs(
             IncidentSettings(), self._minutes_of, self.pods.all, stumbles.over_incident
@@ -162,6 +176,8 @@ class Daemon:
             live=live,
             digest=digest,
             affairs=affairs,
+            aftermath=Aftermath(self.pods),
+            blindness=Blindness(NODE),
             herald=herald,
             gauges=Gauges(metrics),
             backups=backups,
@@ -212,10 +228,19 @@ class Daemon:
         batch = Batch(tuple(records), f"s={self._cursor}", caught_up, newest_s, 0, "")
         self.inbox.put("journal", batch)
 
-    def knows(self, *names: str, uid: str = "") -> None:
+    def knows(self, *names: str, uid: str = "", ready: bool | None = True) -> None:
         for name in names:
-            pod = Pod("prod", name, uid or f"uid-prod-{name}", "StatefulSet/db", node=NODE)
+            known = uid or f"uid-prod-{name}"
+            pod = Pod("prod", name, known, "StatefulSet/db", node=NODE, ready=ready)
             self.inbox.put("pods", PodChange(Change.ADDED, pod, (), "1"))
+
+    def loses(self, name: str) -> None:
+        pod = Pod("prod", name, f"uid-prod-{name}", "StatefulSet/db", node=NODE)
+        self.inbox.put("pods", PodChange(Change.DELETED, pod, (), "2"))
+
+    def is_sampled(self) -> None:
+        frame = Frame(round(self.now_s * 1000))
+        self.inbox.put("recorder", Second(Taken(frame)))
 
     def sandboxes_change(self, *names: str) -> None:
         for name in names:
@@ -230,3 +255,10 @@ class Daemon:
             for one in self.mouth.said.values()
             if one.body["reason"] == reason
         )
+
+    def note(self, reason: str) -> str:
+        """What the only Event of this reason says; empty when there is none."""
+        found = [one for one in self.mouth.said.values() if one.body["reason"] == reason]
+        assert len(found) <= 1
+        assert all(faults_of(one.body, one.namespace) == [] for one in found)
+        return str(found[0].body["note"]) if found else ""

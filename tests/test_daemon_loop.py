@@ -174,7 +174,7 @@ def test_what_was_decided_but_not_heard_is_said_by_the_successor(
     assert daemon.told() == []
     mouth = type(daemon.mouth)()
     second = Daemon(tmp_path, mouth=mouth, now_s=daemon.now_s + 4000).start()
-    assert "3 Events are offered again" in second.sentences[0]
+    assert "4 Events are offered again" in second.sentences[0]
     assert second.told() == ["web-0", "web-1"]
     second.pass_time(40)
     third = Daemon(tmp_path, mouth=type(mouth)(), now_s=second.now_s + 5).start()

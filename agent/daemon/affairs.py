@@ -69,6 +69,7 @@ class Outcome:
 
     sentences: tuple[str, ...] = ()
     documents: tuple[Stored, ...] = ()
+    ended: tuple[Diagnosis, ...] = ()  # settled now, or once more with victims heard of late
     offers: tuple[Announcement, ...] = ()
 
 
@@ -96,6 +97,7 @@ class Affairs:
         documents: list[Stored] = []
         offers: list[Announcement] = []
         settled: list[Diagnosis] = []
+        over: list[Diagnosis] = []
         late = (Stage.SETTLED, Stage.GREW)
         ended = {one.incident.id for one in told if one.stage in late}
         now_open = {one.id: one for one in still_open}
@@ -118,10 +120,11 @@ class Affairs:
             if affair.settled:
                 word = "grew" if incident.id in grown else "settled"
                 sentences.append(f"Incident {incident.id} {word}: {diagnosis.verdict}")
+                over.append(diagnosis)
                 settled += [] if incident.id in grown else [diagnosis]
         for gone in [name for name in self.open if name not in now_open or name in ended]:
             del self.open[gone]
-        outcome = Outcome(tuple(sentences), tuple(documents), tuple(offers))
+        outcome = Outcome(tuple(sentences), tuple(documents), tuple(over), tuple(offers))
         return outcome, tuple(settled)
 
     @property

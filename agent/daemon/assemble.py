@@ -11,7 +11,9 @@ from pathlib import Path
 
 from agent import __version__
 from agent.daemon.affairs import Affairs
+from agent.daemon.aftermath import Aftermath
 from agent.daemon.backups import Backups
+from agent.daemon.blindness import Blindness
 from agent.daemon.checks import Checks, Counts
 from agent.daemon.config import Config
 from agent.daemon.digest import Digest
@@ -21,7 +23,7 @@ from agent.daemon.http import Pages, Pulse, serve
 from agent.daemon.lean import few_arenas, settle_down
 from agent.daemon.listener import HttpServer
 from agent.daemon.log import Log
-from agent.daemon.loop import Loop, Parts, run
+from agent.daemon.loop import Loop, Parts
 from agent.daemon.metrics import Metrics
 from agent.daemon.minutes import Minutes, minutes_before
 from agent.daemon.notify import notify
@@ -31,6 +33,7 @@ from agent.daemon.places import (
     ring_path,
     rule_files,
 )
+from agent.daemon.rounds import run
 from agent.daemon.seconds import Seconds
 from agent.daemon.state import MOST_FACTS, Memory, Past, load_past
 from agent.daemon.store import Store
@@ -140,6 +143,8 @@ class Agent:
                 live=live,
                 digest=digest,
                 affairs=affairs,
+                aftermath=Aftermath(self.wiring.pods),
+                blindness=Blindness(node_name(config)),
                 herald=Herald(self.wiring.publisher, lambda: memory.safe),
                 gauges=gauges,
                 backups=backups,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.daemon.affairs import Moment
 from agent.daemon.backups import Backups
+from agent.daemon.blindness import Sight
 from agent.daemon.digest import Digest
 from agent.daemon.http import Pulse
 from agent.daemon.inbox import Inbox
@@ -77,6 +78,21 @@ class Checks:
         for trouble in (*self.counts.troubles(), seconds.trouble):
             if trouble:
                 self.log.complain(trouble)
+
+    def sight(self, moment: Moment) -> Sight:
+        """Say who cannot see now: what the alerts JournalUnreadable and RecorderBlind are about."""
+        seconds, health = self.digest.seconds, self.health
+        hidden = health is not None and any(file.fault for file in health.files)
+        journal: tuple[str, ...] = ()
+        if hidden or not self._is_up("journal", moment):
+            spot, why = self.digest.blind.get("journal"), self.counts.down().get("journal")
+            known = (why, spot.why if spot else "", *(health.sentences if health else ()))
+            journal = tuple(filter(None, known)) or ("No entry could be read so far.",)
+        recorder = ""
+        if "recorder" in self.sources and not self._is_up("recorder", moment):
+            why = self.counts.down().get("recorder")
+            recorder = why or seconds.trouble or "no sample was taken"
+        return Sight(journal, recorder, seconds.last_s)
 
     def _counts(self) -> None:
         total = self.metrics.total

@@ -6,32 +6,31 @@ Events decided. So an agent killed between any two instructions goes on where it
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from agent.daemon.affairs import Affairs, Moment
+from agent.daemon.affairs import Affairs, Moment, Outcome
+from agent.daemon.aftermath import Aftermath
 from agent.daemon.backups import Backups
+from agent.daemon.blindness import Blindness
 from agent.daemon.checks import Checks
 from agent.daemon.digest import Digest
 from agent.daemon.gauges import Gauges
 from agent.daemon.herald import Herald, row_of
 from agent.daemon.http import Pulse
 from agent.daemon.inbox import Inbox
-from agent.daemon.log import Log
 from agent.daemon.metrics import Metrics
-from agent.daemon.notify import notify
 from agent.daemon.rows import told_row
 from agent.daemon.state import MOST_FACTS, Change, Memory, Past, change_of
 from agent.daemon.store import Store
 from agent.diagnosis.openers import POD_OPENERS, opens_for_node
 from agent.diagnosis.unfolding import Live, Told, key_of
+from agent.kube.event_body import Announcement
 from agent.model import BlindSpot, Diagnosis, Fact
 from agent.times import span
 
-WAIT_S, SLICE_S = 1.0, 0.25
-REST_S = 0.1  # between two cycles: what comes in a burst is taken at once
+SHOW_EVERY_S = 1.0
 MOST_ITEMS = 400
 TELL_EVERY_S = 0.2
 URGENT_SHARE, CALM_SHARE = 4, 40  # times as long as correlating took, before it is done again
@@ -52,6 +51,8 @@ class Parts:
     live: Live
     digest: Digest
     affairs: Affairs
+    aftermath: Aftermath
+    blindness: Blindness
     herald: Herald
     gauges: Gauges
     backups: Backups
@@ -94,6 +95,7 @@ class Loop:
         parts.digest.pods.restore(past.pods, now_s)
         parts.digest.new(facts)
         parts.live.restore(facts, past.told)
+        parts.aftermath.restore(past.after)
         for incident, names in past.said.items():
             parts.affairs.resume(incident, names)
         again = parts.herald.resume(past.offers.values())
@@ -106,6 +108,8 @@ class Loop:
         if gap_s >= DOWN_WORTH_SAYING_S:
             why = "the agent was not running"
             parts.live.add_blind(BlindSpot("agent", why, past.alive_s, now_s))
+            if "recorder" in parts.checks.sources:
+                parts.blindness.absent(past.alive_s, now_s)
             for source in ("pods", "events", "recorder"):
                 parts.metrics.add("blind_seconds_total", gap_s, source)
         blind = f"blind for {span(max(gap_s, 0.0))}; what the journal has of it is read now"
@@ -131,13 +135,15 @@ class Loop:
         outcome, settled = parts.affairs.follow(told, parts.live.open, moment)
         for one in outcome.documents:
             parts.store.put(one.incident, one.document, one.diagnosis)
-        offers = outcome.offers if parts.herald.publisher is not None else ()
+        parts.aftermath.take(outcome.ended)
+        offers = self._offers(outcome, moment)
         rows = {one.name: row_of(one) for one in offers}
         done = parts.herald.release(moment.steady_s)
         change = change_of(now_s, facts=fresh, told=self._told_rows(told), offers=rows, done=done)
         change |= {"pods": new} if (new := parts.digest.pods.news()) else {}
+        change |= {"after": after} if (after := parts.aftermath.news()) else {}
         number = self._remember(change, moment)
-        parts.herald.hold(number, tuple(offers), moment.steady_s)
+        parts.herald.hold(number, offers, moment.steady_s)
         self._show(moment, settled, changed=bool(outcome.documents or told))
         parts.pulse.beat()
         return " ".join(filter(None, (stepped, *outcome.sentences)))
@@ -147,6 +153,14 @@ class Loop:
         self.cycle(now_s)
         moment = Moment(now_s, self.steady())
         self.parts.memory.snapshot(self._everything(moment), moment.steady_s)
+
+    def _offers(self, outcome: Outcome, moment: Moment) -> tuple[Announcement, ...]:
+        """Every Event that is due: of incidents, of their end, and of what we cannot see."""
+        parts = self.parts
+        parts.blindness.missed(parts.digest.seconds.missed())
+        ends = parts.aftermath.look(moment)
+        doubts = parts.blindness.look(parts.checks.sight(moment), moment)
+        return (*outcome.offers, *ends, *doubts) if parts.herald.publisher is not None else ()
 
     # -- telling ---------------------------------------------------------------------------------
 
@@ -232,7 +246,7 @@ class Loop:
         told = [told_row(one, by_key) for one in parts.live.remembered]
         last = change_of(moment.now_s, told=told, offers=parts.herald.offers)
         said = {name: sorted(one.told) for name, one in parts.affairs.open.items()}
-        last["pods"] = parts.digest.pods.rows()
+        last |= {"pods": parts.digest.pods.rows(), "after": parts.aftermath.rows()}
         last |= {"said": said, "cursor": reading.cursor, "boot": reading.boot}
         return [*changes, last]
 
@@ -247,7 +261,7 @@ class Loop:
 
     def _show(self, moment: Moment, settled: Sequence[Diagnosis], *, changed: bool) -> None:
         parts, clock = self.parts, self._clock
-        if changed or moment.steady_s - clock.shown_s >= WAIT_S:
+        if changed or moment.steady_s - clock.shown_s >= SHOW_EVERY_S:
             clock.shown_s = moment.steady_s
             parts.gauges.show(parts.affairs.diagnoses, settled, moment.steady_s)
             parts.checks.show(moment)
@@ -259,23 +273,3 @@ def _opens(fact: Fact) -> bool:
 
 def _only(change: Change, *names: str) -> Change:
     return {name: part for name, part in change.items() if name in (*names, "at")}
-
-
-def _wait(inbox: Inbox, stop: threading.Event) -> None:
-    """Until there is something to do, in slices: a signal does not end a wait (PEP 475)."""
-    for _ in range(round(WAIT_S / SLICE_S)):
-        if stop.is_set() or inbox.wait(SLICE_S):
-            return
-
-
-def run(loop: Loop, stop: threading.Event, log: Log) -> None:
-    """Go round until told to stop, and say what each cycle has to say."""
-    notify("READY=1")
-    while not stop.is_set():
-        _wait(loop.parts.inbox, stop)
-        sentence = loop.cycle(time.time())  # noqa: TID251 - the only clock
-        if sentence:
-            log.say(sentence)
-        notify("WATCHDOG=1")
-        stop.wait(REST_S)
-    loop.drain(time.time())  # noqa: TID251 - the edge

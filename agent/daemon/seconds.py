@@ -24,6 +24,7 @@ class Seconds:
     io_waiting_pct: float = 0.0
     trouble: str = ""
     last_probe_s: dict[str, float] = field(default_factory=dict)
+    gaps: list[tuple[float, float]] = field(default_factory=list)  # since they were last asked for
     _gap_s: float = 0.0
     _waiting: dict[str, float] = field(default_factory=dict)  # question: since when
 
@@ -43,6 +44,11 @@ class Seconds:
         for probe in second.probes:
             self._probe(probe)
 
+    def missed(self) -> list[tuple[float, float]]:
+        """Give the gaps since the last time: from one sample to the next."""
+        gaps, self.gaps = self.gaps, []
+        return gaps
+
     def measure_ring(self) -> None:
         """Look how large the ring is."""
         try:
@@ -59,6 +65,7 @@ class Seconds:
             self.metrics.set("recorder_gap_seconds_max", self._gap_s)
             if gap_s > GAP_S:
                 self.metrics.add("blind_seconds_total", gap_s, "recorder")
+                self.gaps.append((self.last_s, at_s))
         self.last_s = at_s
 
     def _probe(self, probe: Probe) -> None:

@@ -45,6 +45,7 @@ class Past:
     offers: dict[str, Offer] = field(default_factory=dict)  # Events not known to have arrived
     said: dict[str, set[str]] = field(default_factory=dict)  # names of Events by open incident
     pods: dict[str, list[str]] = field(default_factory=dict)  # by uid: namespace, name, owner
+    after: dict[str, list[Any]] = field(default_factory=dict)  # incidents whose pods are not back
     torn: int = 0
 
     @property
@@ -68,6 +69,10 @@ class Past:
             self.offers.pop(name, None)
         for uid, row in dict(change.get("pods", {})).items():
             self.pods[str(uid)] = [str(part) for part in row]
+        for incident, row in dict(change.get("after", {})).items():
+            self.after[incident] = row
+            if row is None:
+                del self.after[incident]
         for incident, names in dict(change.get("said", {})).items():
             self.said.setdefault(incident, set()).update(names)
 

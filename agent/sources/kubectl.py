@@ -199,6 +199,9 @@ def _pod(thing: Object) -> Pod:
 
 
 def _is_ready(thing: Object) -> bool | None:
+    """Whether it answers; neither when it has ended, or nothing was said of it so far."""
+    if text(thing, "status", "phase") in ("Succeeded", "Failed"):
+        return None
     for condition in objects(thing, "status", "conditions"):
         if text(condition, "type") == "Ready":
             return text(condition, "status") == "True"

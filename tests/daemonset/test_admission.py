@@ -9,6 +9,14 @@ from dataclasses import replace
 import pytest
 
 from agent.kube.announce import announcements
+from agent.kube.node_notes import (
+    Ended,
+    Recovery,
+    journal_unreadable,
+    recorder_gap,
+    resolved,
+    unresolved,
+)
 from daemonset.templates import admission
 from tests.daemonset.admission import Broken, denied, request, value
 from tests.daemonset.manifest import Thing, one
@@ -40,8 +48,20 @@ def refusals(who: str, node: str | None, event: Thing, api: str = "events.k8s.io
 
 
 def test_everything_the_agent_says_passes() -> None:
-    for event in said():
+    for event in (*said(), *said_of_itself()):
         assert refusals(AGENT, NODE, event) == []
+
+
+def said_of_itself() -> list[Thing]:
+    """What is said on the Node besides incidents."""
+    ended = Ended("7f3a", NODE, 0.0, "Docker was killed.", (("prod", "pg-0"),))
+    notes = (
+        resolved(ended, Recovery(ready=1), 60.0),
+        unresolved(ended, Recovery(waiting=ended.victims), 60.0),
+        journal_unreadable(NODE, ("There is no journal folder.",), 60.0),
+        recorder_gap(NODE, 10.0, 60.0, "the agent was not running", 60.0),
+    )
+    return [json.loads(json.dumps(each.body)) for each in notes]
 
 
 def test_also_on_a_node_with_the_longest_name() -> None:

@@ -19,6 +19,7 @@ from tests.agents import (
     Site,
     changed_now,
     explained,
+    incidents_told_on_the_node,
     kill_lines,
     now_us,
     oom_lines,
@@ -93,6 +94,9 @@ def test_an_incident_is_open_within_a_second_and_explained_within_five(
     document = json.loads(one.get(f"/incidents/{incident['id']}"))
     assert {v["pod"] for v in document["incidents"][0]["victims"]} == {"web-0", "web-1", "web-2"}
     until(lambda: bool(explained(api, "ContainerRuntimeKilled")), one.said)
+    until(lambda: bool(explained(api, "IncidentResolved")), one.said)
+    (over,) = explained(api, "IncidentResolved")
+    assert "all 3 pods it hurt are Ready again." in over["message"]
     until(lambda: 'killer="health_monitor",planned="false"} 1.0' in one.get("/metrics"), one.said)
     assert one.stop() < BUSY * 2.0
     assert load_ring(one.ring, parts=False).samples
@@ -116,10 +120,10 @@ def test_the_api_is_away_from_start_to_end_and_comes_back(
         api.store.create("events", changed_now(f"web-{number}"))
     api.accept(port)
     until(lambda: bool(explained(api, "ContainerRuntimeKilled")), one.said, 90)
+    until(lambda: bool(explained(api, "IncidentResolved")), one.said, 90)
     until(lambda: len(explained(api)) == 4, one.said, 90)  # one of them out of memory as well
     assert one.stop() < BUSY * 2.0
-    nodes = [e for e in api.store.everything("events")[1] if e["involvedObject"]["kind"] == "Node"]
-    ids = [e["metadata"]["annotations"]["knockon.dev/incident"] for e in nodes]
+    ids = incidents_told_on_the_node(api)
     assert len(ids) == len(set(ids))
 
 

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.agents import NODE, PATIENCE_S, Site, explained, oom_lines, site, uid_of, until
+from tests.agents import (
+    NODE,
+    PATIENCE_S,
+    Site,
+    explained,
+    incidents_told_on_the_node,
+    oom_lines,
+    site,
+    uid_of,
+    until,
+)
 from tests.fake_api import FakeApi
 from tests.fake_pods import pod
 from tests.replay import JournalWriter, journal_writer, remote_tool
@@ -65,11 +75,7 @@ def survive(folder: Path, kills: int, incidents: int, seed: int) -> None:
             event["metadata"]["annotations"]["knockon.dev/incident"] for event in explained(api)
         )
         assert set(ids.values()) == {1}, "two incidents have become one, or one has become two"
-        nodes = Counter(
-            event["metadata"]["annotations"]["knockon.dev/incident"]
-            for event in api.store.everything("events")[1]
-            if event["involvedObject"]["kind"] == "Node"
-        )
+        nodes = Counter(incidents_told_on_the_node(api))
         assert set(nodes.values()) <= {1}
         assert set(ids) <= set(nodes), "a settled incident is told on the node"
         kept = {path.stem for path in (one.state / "incidents").glob("*.json")}

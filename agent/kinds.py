@@ -111,5 +111,8 @@ class Kind(StrEnum):
     PROBE_FAILED = "probe_failed"
     POD_DELETED = "pod_deleted"
 
+    # Told by others of us
+    AGENT_TOLD = "agent_told"  # a node's agent explained it, in an Event of its own
+
     # Evidence that is missing
     JOURNAL_GAP = "journal_gap"

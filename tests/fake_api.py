@@ -61,6 +61,7 @@ class FakeApi:
         self.seen: list[Seen] = []
         self.tokens: set[str] | None = None  # None: everybody is let in
         self.forbidden: set[tuple[str, str]] = set()  # verb and resource
+        self.forbidden_everywhere: set[tuple[str, str]] = set()  # but allowed in a namespace
         self.clock = clock  # with one, an idle watch ends at once and its time has passed
         self.bookmark_every_s = 60.0
         self.open_watches: Counter[str] = Counter()

@@ -8,11 +8,12 @@ import socket
 import struct
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from tests.fake_events import faults_of, to_core, to_new
 from tests.fake_faults import Fault, Wrong
-from tests.fake_store import BadSelector, Exists, Expired, Object, selector
+from tests.fake_proxy import pass_on, pod_name
+from tests.fake_store import BadSelector, Exists, Expired, Object, by_labels, merged, selector
 from tests.fake_watch import Ended, Wanted, status_object, stream
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>events\.k8s\.io)/v1|apis/coordination\.k8s\.io/v1)"
     r"(?:/namespaces/(?P<namespace>[^/]+))?"
-    r"/(?P<resource>pods|nodes|events|leases)(?:/(?P<name>[^/]+))?"
+    r"/(?P<resource>pods|nodes|events|leases)(?:/(?P<name>[^/]+)(?P<proxy>/proxy(?P<page>/.*)?)?)?"
 )
 _KINDS = {"pods": "Pod", "nodes": "Node", "events": "Event", "leases": "Lease"}
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
@@ -56,10 +57,11 @@ class Handler(BaseHTTPRequestHandler):
         if parts.path in ("/version", "/readyz", "/healthz", "/livez"):
             self._send(200, {"major": "1", "minor": "34", "gitVersion": "v1.34.0"})
             return
-        resource = found["resource"] if found else ""
+        self._page = found["page"] if found and found["proxy"] else None
+        resource = "pods/proxy" if found and found["proxy"] else found["resource"] if found else ""
         self._new_form = bool(found and found["group"])
         self._namespace = (found["namespace"] or "") if found else ""
-        self._name = (found["name"] or "") if found else ""
+        self._name = unquote(found["name"] or "") if found else ""
         verb = _VERBS.get(self.command) or self._reading()
         self.api.seen.append(Seen(verb, resource, parts.path, self._query))
         if self._turned_away(verb, resource):
@@ -79,7 +81,9 @@ class Handler(BaseHTTPRequestHandler):
             self._status(401, "Unauthorized")
         elif not resource:
             self._status(404, "the server could not find the requested resource")
-        elif (verb, resource) in self.api.forbidden:
+        elif (verb, resource) in self.api.forbidden or (
+            not self._namespace and (verb, resource) in self.api.forbidden_everywhere
+        ):
             who = 'User "system:serviceaccount:knockon:agent"'
             self._status(403, f'{resource} is forbidden: {who} cannot {verb} resource "{resource}"')
         else:
@@ -88,7 +92,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self, verb: str, resource: str, fault: Fault | None) -> None:
         try:
-            if verb == "watch":
+            if resource == "pods/proxy":
+                self._pass_on()
+            elif verb == "watch":
                 self._watch(resource, fault)
             elif verb == "list":
                 self._list(resource)
@@ -111,7 +117,8 @@ class Handler(BaseHTTPRequestHandler):
             self._status(504, f"Too large resource version: {asked}, current: {version}", "1")
             return
         chosen = selector(resource, query.get("fieldSelector", ""))
-        found = [self._shown(thing) for thing in things if chosen(thing)]
+        labelled = by_labels(query.get("labelSelector", ""))
+        found = [self._shown(thing) for thing in things if chosen(thing) and labelled(thing)]
         cached = resource != "events" and query.get("resourceVersion") == "0"
         limit = 0 if cached else int(query.get("limit") or 0)  # the watch cache knows no limit
         start = int(query.get("continue") or 0)
@@ -125,6 +132,17 @@ class Handler(BaseHTTPRequestHandler):
         kind = f"{_KINDS[resource]}List"
         self._send(200, {"kind": kind, "apiVersion": "v1", "metadata": meta, "items": page})
 
+    def _pass_on(self) -> None:
+        pod = self.api.store.get("pods", self._namespace, pod_name(self._name))
+        if pod is None:
+            self._status(404, f'pods "{pod_name(self._name)}" not found')
+            return
+        passed = pass_on(pod, self._name, self._page or "/")
+        if passed.error:
+            self._status(passed.status, passed.error)
+        else:
+            self._send_raw(passed.status, passed.kind, passed.body)
+
     def _one(self, verb: str, resource: str) -> None:
         store = self.api.store
         found = store.get(resource, self._namespace, self._name)
@@ -137,7 +155,7 @@ class Handler(BaseHTTPRequestHandler):
             self._send(200, self._shown(found))
         else:
             sent = json.loads(self._body)
-            whole = _merged(found, sent) if verb == "patch" else sent
+            whole = merged(found, sent) if verb == "patch" else sent
             put = store.put_over(resource, whole)
             if put is None:
                 self._status(409, f'"{self._name}": the object has been modified')
@@ -252,9 +270,11 @@ class Handler(BaseHTTPRequestHandler):
         self._send(code, status_object(code, message), retry_after)
 
     def _send(self, code: int, thing: Object, retry_after: str = "") -> None:
-        body = json.dumps(thing).encode()
+        self._send_raw(code, "application/json", json.dumps(thing).encode(), retry_after)
+
+    def _send_raw(self, code: int, kind: str, body: bytes, retry_after: str = "") -> None:
         self.send_response(code)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         if retry_after:
             self.send_header("Retry-After", retry_after)
@@ -274,16 +294,3 @@ class _Nowhere:
     def flush(self) -> None: ...
 
     def close(self) -> None: ...
-
-
-def _merged(old: Any, patch: Any) -> Any:
-    """A JSON merge patch (RFC 7386)."""
-    if not isinstance(patch, dict):
-        return patch
-    kept = dict(old) if isinstance(old, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            kept.pop(key, None)
-        else:
-            kept[key] = _merged(kept.get(key), value)
-    return kept

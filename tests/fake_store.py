@@ -166,6 +166,12 @@ def key_of(thing: Mapping[str, Any]) -> Key:
     return meta.get("namespace", ""), meta.get("name", "")
 
 
+def by_labels(text: str) -> Callable[[Object], bool]:
+    """A predicate for a label selector of equalities."""
+    wanted = dict(part.split("=", 1) for part in text.split(",") if part)
+    return lambda thing: wanted.items() <= thing["metadata"].get("labels", {}).items()
+
+
 def selector(resource: str, text: str) -> Callable[[Object], bool]:
     """A predicate for a field selector; ``BadSelector`` where a real server says 400."""
     tests: list[tuple[tuple[str, ...], str, bool]] = []
@@ -195,3 +201,16 @@ def as_seen(entry: Entry, chosen: Callable[[Object], bool]) -> str | None:
     if now:
         return "MODIFIED" if before else "ADDED"
     return "DELETED" if before else None
+
+
+def merged(old: Any, patch: Any) -> Any:
+    """A JSON merge patch (RFC 7386)."""
+    if not isinstance(patch, dict):
+        return patch
+    kept = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = merged(kept.get(key), value)
+    return kept

@@ -58,7 +58,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert len(bundle.missing) == 5
     assert bundle.node == "node-1"
     only_events = open_bundle(folder(tmp_path / "c", {"e.json": PARTS["events.json"]}))
-    assert "the node's journal" in only_events.missing
+    assert "journal of the node" in only_events.missing
     assert only_events.window == (1795434396.0, 1795434396.0)
 
 

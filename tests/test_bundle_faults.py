@@ -33,7 +33,7 @@ def test_torn_files_give_what_they_hold(tmp_path: Path) -> None:
 def test_an_empty_journal_beside_events_is_a_blind_spot(tmp_path: Path) -> None:
     bundle = open_bundle(folder(tmp_path / "b", {**PARTS, "journal.export": b""}))
     assert "journal.export is empty" in blind(bundle)
-    assert "the node's journal" in bundle.missing
+    assert "journal of the node" in bundle.missing
 
 
 @pytest.mark.parametrize(

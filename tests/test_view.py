@@ -46,6 +46,13 @@ def test_an_ordinal_proves_members_that_the_input_does_not_show() -> None:
     assert damage([victim], [])[0].members == 3
 
 
+def test_a_majority_is_lost_only_where_all_members_are_known() -> None:
+    victim = Victim("ns", "pg-1", owner="StatefulSet/pg")
+    (found,) = damage([victim], [])
+    assert (found.members, found.severity) == (2, 1)
+    assert found.impact == "1 of at least 2 members hurt"
+
+
 def test_an_outage_seen_from_one_node_only_is_said_with_care() -> None:
     said = impact_of("Deployment/web", 1, member("Deployment/web", 0))
     assert said == "outage: its only member, as far as can be seen here"

@@ -1,7 +1,7 @@
-"""``knockon incidents --cluster``: what the agents of all nodes told, joined, through kubectl.
+"""The incidents of many nodes: ``knockon incidents`` asks the agents, ``--cluster`` their Events.
 
-It reads the Events that the agents wrote, of the last hour as a rule, and needs no replica in the
-cluster: the joining is the same (`agent.fleet`).
+Events are read through kubectl, are kept an hour as a rule, and need neither a replica in the
+cluster nor a right to reach the agents: the joining is the same (`agent.fleet`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import shutil
 import subprocess  # noqa: TID251 - on a laptop: kubectl knows every way to log in
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from urllib.parse import quote
 
 from agent.errors import UserError
@@ -30,28 +30,26 @@ _LONGEST_S = 60.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What can be said beside --cluster."""
+    """What can be said of the list."""
     add = parser.add_argument
-    add("--cluster", action="store_true", help="of all nodes, from their agents' Events (kubectl)")
-    add("--context", default="", metavar="NAME", help="with --cluster: kubectl's context")
-    add("--since", type=_span, metavar="2h", help="with --cluster: only so far back")
-    add("--json", action="store_true", help="with --cluster: print knockon/v1 JSON")
+    add("--cluster", action="store_true", help="from the agents' Events alone, through kubectl")
+    add("--since", type=_span, metavar="24h", help="of a cluster: only so far back")
+    add("--json", action="store_true", help="print knockon/v1 JSON")
 
 
-def listed(options: argparse.Namespace, write: Callable[[str], None]) -> bool:
-    """Print them if all nodes are meant; raises UserError for what means nothing without."""
-    if options.cluster:
-        write(_listing(options, time.time()))  # noqa: TID251 - the edge, where a person sits
-    elif options.json or options.context or options.since:
-        raise UserError("--json, --context and --since go with --cluster", "add --cluster")
-    return bool(options.cluster)
+def refuse_in_a_bundle(options: argparse.Namespace) -> None:
+    """Raise UserError for what means nothing where a bundle or a log is read."""
+    for name in ("cluster", "context", "kubeconfig", "since"):
+        if getattr(options, name):
+            raise UserError(f"--{name} goes with a cluster", "leave --bundle and --log out")
 
 
-def _listing(options: argparse.Namespace, now_s: float) -> str:
-    """Ask, join, and return what is to be printed; raises UserError."""
+def listed(options: argparse.Namespace) -> str:
+    """Ask kubectl, join, and return what is to be printed; raises UserError."""
+    now_s = time.time()  # noqa: TID251 - the edge, where a person sits
     since_s = now_s - options.since if options.since else 0.0
     kept = Incidents()
-    for one in read(_asked(options.context)):
+    for one in read(_asked(options)):
         if (one.opened_s or now_s) >= since_s and options.node in ("", one.node):
             kept.keep(one)
     groups = joined(kept)
@@ -100,13 +98,14 @@ def _line(one: NodeIncident) -> str:
     return f"{one.id}  {readable(one.opened_s)}  {one.node}  {hurt}  {sure}"
 
 
-def _asked(context: str) -> bytes:
+def _asked(options: argparse.Namespace) -> bytes:
     program = shutil.which("kubectl")
     if program is None:
         raise UserError("there is no kubectl", "it reads the agents' Events; see docs/fleet.md")
     selector = quote(f"reportingComponent={CONTROLLER}", safe="")
     words = [program, "get", "--raw", f"/api/v1/events?fieldSelector={selector}"]
-    words += ["--context", context] if context else []
+    words += ["--context", options.context] if options.context else []
+    words += ["--kubeconfig", str(options.kubeconfig)] if options.kubeconfig else []
     try:
         done = subprocess.run(words, capture_output=True, check=False, timeout=_LONGEST_S)  # noqa: S603
     except subprocess.TimeoutExpired as late:

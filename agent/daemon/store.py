@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from agent.daemon.writer import Writer
+from agent.report.jsonform import shortened
 
 _ID = re.compile(r"[0-9a-f]{4,64}")
 _IN_MEMORY = 20
 _MOST_IN_MEMORY_BYTES = 2 << 20
 _LARGEST_BYTES = 4 << 20
 _MOST_VICTIMS = 250  # of one incident, in a list of all of them
-_SUMMARY = ("id", "node", "opened_at", "closed_at", "cause", "confidence", "planned", "verdict")
 
 Document = Mapping[str, Any]
 
@@ -139,16 +139,9 @@ def _document(raw: bytes) -> Document:
 def _summary(document: Document) -> dict[str, Any] | None:
     """Give an incident in short; its victims as short text, for there are many incidents."""
     try:
-        incident = document["incidents"][0]
-        victims = {f"{one['namespace']}/{one['pod']}": None for one in incident["victims"]}
-        offender = incident.get("offender")
-        return {
-            **{name: incident.get(name) for name in _SUMMARY},
-            "stage": document.get("stage"),
-            "hurt": len(victims),
-            "victims": tuple(victims)[:_MOST_VICTIMS],
-            "offender": offender and {key: offender[key] for key in ("kind", "namespace", "name")},
-        }
+        short: dict[str, Any] = shortened(document["incidents"][0])
+        names = [f"{one['namespace']}/{one['pod']}" for one in short["victims"][:_MOST_VICTIMS]]
+        return {**short, "victims": tuple(names), "stage": document.get("stage")}
     except (LookupError, TypeError):
         return None
 

@@ -66,6 +66,8 @@ def _owner_damage(group: Sequence[Victim], known: _Known) -> OwnerDamage:
         severity, impact = _impact(owner, len(names), members)
     if severity == 3 and not certain:
         impact += ", as far as can be seen here"
+    elif severity == 2 and not certain:  # with more members than are seen, a majority may be left
+        severity, impact = 1, f"{len(names)} of at least {members} members hurt"
     return OwnerDamage(
         owner=owner,
         namespace=namespace,

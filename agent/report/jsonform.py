@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from agent.model import BlindSpot, Killer, Link, Offender, Victim
 from agent.report.damage import OwnerDamage
@@ -67,6 +68,21 @@ def _incident(incident: IncidentView) -> JsonObject:
         },
         "rivals": [_rival(rival) for rival in incident.rivals],
         "advice": list(incident.advice),
+    }
+
+
+_SHORT = ("id", "node", "opened_at", "closed_at", "cause", "confidence", "planned", "verdict")
+
+
+def shortened(incident: Mapping[str, Any]) -> JsonObject:
+    """Return one incident of a document as lists have it: the same keys, fewer of them."""
+    victims = {(one["namespace"], one["pod"]): None for one in incident["victims"]}
+    offender = incident.get("offender")
+    return {
+        **{name: incident.get(name) for name in _SHORT},
+        "hurt": len(victims),
+        "victims": [{"namespace": namespace, "pod": pod} for namespace, pod in victims],
+        "offender": offender and {key: offender[key] for key in ("kind", "namespace", "name")},
     }
 
 

@@ -250,12 +250,12 @@ class _Parts:
     def _missing(self, first: Record | None) -> None:
         bundle = self._bundle
         parts = (
-            ("the node's journal", first),
+            ("journal of the node", first),
             ("Kubernetes events", bundle.events),
-            ("the pods (kubectl get pods -o json)", bundle.pods),
-            ("the nodes (kubectl get nodes -o json)", bundle.nodes),
-            ("the flight recorder's minutes before", bundle.samples),
-            ("the runtime probe", bundle.probes),
+            ("pods (kubectl get pods -o json)", bundle.pods),
+            ("nodes (kubectl get nodes -o json)", bundle.nodes),
+            ("flight recorder's minutes before", bundle.samples),
+            ("runtime probe", bundle.probes),
         )
         bundle.missing += [name for name, found in parts if not found]
 

@@ -104,4 +104,4 @@ def test_a_mistake_is_one_line(
 def test_without_a_cluster_its_options_mean_nothing() -> None:
     done = knockon("incidents", "--bundle", "tests/stories/quiet", "--since", "1h")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "go with --cluster" in done.stderr
+    assert "--since goes with a cluster" in done.stderr

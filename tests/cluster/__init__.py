@@ -1,0 +1,1 @@
+"""From a laptop: a kubeconfig, an API server, and agents behind it."""

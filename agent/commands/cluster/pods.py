@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.commands.cluster.server import Object, Refused, Server, Unreachable, segment
 from agent.errors import UserError
 from agent.fleet.told import Told, told_of
-from agent.kube.announce import CONTROLLER
+from agent.kube.event_body import CONTROLLER
 from agent.sources.untyped import text
 
 MOST_NODES = 4  # on which one pod, or its forerunners of the same name, have been

@@ -1,4 +1,4 @@
-"""What the agent may ask of the API server: the least, each verb with its reason."""
+"""What the agent, the replica and people may ask of the API server, each verb with its reason."""
 
 from __future__ import annotations
 
@@ -53,3 +53,17 @@ def lease_rights() -> Iterator[Right]:
     """Yield the rights of the cluster's replica on its one Lease."""
     yield Right(LEASES, "leases", "get", "who leads")
     yield Right(LEASES, "leases", "update", "to take it, renew it, and let go of it")
+
+
+def reader_rights() -> Iterator[Right]:
+    """Yield what a person needs who asks from a laptop (`knockon why`, `knockon incidents`)."""
+    yield Right(CORE, "pods", "get", "where the pod is that is asked about")
+    yield Right(CORE, "pods", "list", "where the agents are; names that are near a wrong one")
+    yield Right(CORE, "events", "list", "what the agents told, while one of them is away")
+    yield Right(CORE, "nodes", "get", "whether a silent agent's node is ready, or gone")
+    yield Right(CORE, "nodes", "list", "which nodes have no agent")
+
+
+def proxy_rights() -> Iterator[Right]:
+    """Yield what the same person needs in the agents' namespace, where nothing else can run."""
+    yield Right(CORE, "pods/proxy", "get", "the agents' own pages; they change nothing")

@@ -27,7 +27,7 @@ def test_who_may_see_nothing_is_told_which_rights_are_missing(api: FakeApi, tmp_
     assert done.returncode == 2
     assert is_one_line(done.stderr)
     assert "you may not get pods in namespace prod; you may not list events" in done.stderr
-    assert "ClusterRole" in done.stderr
+    assert "readers.enabled makes the roles" in done.stderr
 
 
 @pytest.mark.usefixtures("agent")

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from agent.commands.cluster.agents import AgentPod, Silent, agents, document, summaries
+from agent.commands.cluster.pods import RIGHTS
 from agent.commands.cluster.server import Object, Refused, Server, Unreachable
 from agent.errors import UserError
 from agent.printable import safe
@@ -70,7 +71,7 @@ def ask_all(server: Server, namespace: str, span: Range) -> Found:
         hint = "is this the right --context? kubectl cluster-info says more"
         raise UserError(f"the API server {server.url} cannot be asked: {error}", hint) from error
     except Refused as error:
-        hint = "docs/laptop.md has a ClusterRole for whoever asks"
+        hint = RIGHTS
         raise UserError(f"the agents cannot be found: {error.reason}", hint) from error
 
 

@@ -13,7 +13,7 @@ from agent.kube.event_body import CONTROLLER
 from agent.sources.untyped import text
 
 MOST_NODES = 4  # on which one pod, or its forerunners of the same name, have been
-RIGHTS = "docs/laptop.md has a ClusterRole for whoever asks"
+RIGHTS = "readers.enabled makes the roles for it: docs/laptop.md"
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,6 +101,9 @@ class Kind(StrEnum):
     CERT_INVALID = "cert_invalid"
     CLOCK_JUMPED = "clock_jumped"
 
+    # In words that no rule knows: a symptom of a subject (rules/plain_words.py)
+    SYMPTOM = "symptom"
+
     # What the pods went through
     SANDBOX_CHANGED = "sandbox_changed"
     SANDBOX_NOT_READY = "sandbox_not_ready"  # also said of every pod that is being deleted

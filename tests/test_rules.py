@@ -95,7 +95,6 @@ def test_one_fact_per_kind_and_several_kinds_per_line() -> None:
         "dial tcp 10.0.0.1:6443: connect: connection refused",
         "TearDown network for sandbox successfully",
         "node has no disk pressure",
-        "inotify_add_watch /x: no space left on device",
     ],
 )
 def test_good_news_and_other_peoples_trouble_are_no_facts(message: str) -> None:

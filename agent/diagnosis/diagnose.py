@@ -11,6 +11,7 @@ from agent.diagnosis.chain import build_chain
 from agent.diagnosis.impact import find_victims
 from agent.diagnosis.killer import find_killer
 from agent.diagnosis.offender import find_offender
+from agent.diagnosis.symptoms import with_symptoms
 from agent.diagnosis.verdict import advice_for, sentence, what_is_missing
 from agent.diagnosis.weigh import LATE_FACTOR, NAMED_FROM, combine
 from agent.model import (
@@ -93,7 +94,7 @@ def is_planned(case: Case, cause: Cause) -> bool:
 def rank(case: Case) -> list[Hypothesis]:
     """Return all hypotheses that anything speaks for, the best first."""
     found = [h for hypothesis in HYPOTHESES if (h := hypothesis(case)) is not None]
-    weighed = [_capped(case, _discount_late(case, h)) for h in found]
+    weighed = [_capped(case, _discount_late(case, h)) for h in with_symptoms(case, found)]
     ranked = sorted(_explain_away(weighed), key=lambda h: (-h.confidence, h.cause))
     return _say_why_lost(_split_decision(ranked))
 

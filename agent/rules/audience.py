@@ -27,12 +27,13 @@ _Entry = tuple[str, Needle, Candidate]  # first literal, the others, whom it sta
 class Audience:
     """All rules that listen to a speaker, believing or guarding."""
 
+    heeded: bool  # its plain words count where no rule knows the line
     by_word: Mapping[str, tuple[_Entry, ...]]
     loose: tuple[_Entry, ...]  # their text holds no whole word
     words: frozenset[str]
 
     @classmethod
-    def of(cls, candidates: Iterable[Candidate]) -> Audience:
+    def of(cls, candidates: Iterable[Candidate], *, heeded: bool = False) -> Audience:
         """Sort candidates by the most telling whole word of their text."""
         by_word: dict[str, list[_Entry]] = {}
         loose: list[_Entry] = []
@@ -42,12 +43,12 @@ class Audience:
             key = max(words, key=lambda word: (tellingness(word), len(word)), default="")
             (by_word.setdefault(key, []) if key else loose).append(entry)
         plain = {word: tuple(entries) for word, entries in by_word.items()}
-        return cls(plain, tuple(loose), frozenset(plain))
+        return cls(heeded, plain, tuple(loose), frozenset(plain))
 
-    def heard(self, lowered: str) -> list[Candidate]:
-        """Give the candidates whose literal text occurs in a line (in lower case)."""
+    def heard(self, lowered: str, spoken: Iterable[str] | None = None) -> list[Candidate]:
+        """Give the candidates whose literal text occurs in a line (in lower case, as its words)."""
         found = [entry for entry in self.loose if entry[0] in lowered]
-        for word in self.words.intersection(words_of(lowered)):
+        for word in self.words.intersection(words_of(lowered) if spoken is None else spoken):
             found += [entry for entry in self.by_word[word] if entry[0] in lowered]
         return [one for _, rest, one in found if all(part in lowered for part in rest)]
 

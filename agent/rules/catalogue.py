@@ -2,20 +2,33 @@
 
 A record's speaker (the values of the few fields rules ask about) decides once which rules may
 believe it; that choice is remembered. Then only rules whose literal text occurs run their regex.
+Where no rule knows a line, its plain words are read (``plain_words.py``).
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from agent.errors import UserError
-from agent.model import Fact, Record, Trust
+from agent.model import Fact, Kind, Record, Subject, Trust
 from agent.rules.audience import Audience, Candidate
 from agent.rules.details import detail_of, groups_of
+from agent.rules.gate import Gate
+from agent.rules.literals import words_of
+from agent.rules.plain_words import (
+    LAST_WORDS,
+    SAID_BY_THE_RULE,
+    TELL_ONLY_THAT,
+    Saying,
+    is_heeded,
+    sayings,
+    weakened,
+)
 from agent.rules.rulefile import Names, Quoted, Rule, RuleSample, read_names, read_rules
 from agent.rules.speakers import (
     CONTAINER_FIELDS,
@@ -25,7 +38,8 @@ from agent.rules.speakers import (
     fields_asked_about,
     said_by_id,
 )
-from agent.rules.subjects import subject
+from agent.rules.subjects import About, subject
+from agent.rules.vocabulary import Symptom, Vocabulary
 
 RULEBOOK = Path(__file__).parent.parent / "rulebook"
 NAMES_FILE = "units.toml"
@@ -46,14 +60,16 @@ _SILENCE = Reading((), None)
 class Catalogue:
     """All rules, ready to read records. ``read`` is pure; what it remembers only saves time."""
 
-    def __init__(self, rules: Iterable[Rule], names: Names) -> None:
+    def __init__(self, rules: Iterable[Rule], names: Names, words: Vocabulary) -> None:
         self.rules = tuple(rules)
         self._names = names
+        self._words = words
+        self._gate = Gate(words.symptoms)
         self._by_id = {rule.id: rule for rule in self.rules}
         asked = fields_asked_about(self.rules, names)
         self._asked = tuple(asked)
         self._classes = tuple(asked.values())
-        self._audiences: dict[tuple[str | None, ...], Audience] = {}
+        self._audiences: dict[tuple[str | bool | None, ...], Audience] = {}
         self._remembered: dict[tuple[str | None, ...], Audience] = {}
 
     @classmethod
@@ -64,10 +80,15 @@ class Catalogue:
         built_in = [rule for book in books for rule in read_rules(book, names)]
         added = [rule for path in extra for rule in read_rules(path, names)]
         _refuse_twins([*built_in, *added])
-        catalogue = cls([*built_in, *added], names)
+        catalogue = cls([*built_in, *added], names, Vocabulary.load())
         for rule in added:
             catalogue.check(rule)
         return catalogue
+
+    def without(self, rule_ids: Container[str]) -> Catalogue:
+        """Give a catalogue that lacks these rules, as if they had never been written."""
+        left = (rule for rule in self.rules if rule.id not in rule_ids)
+        return Catalogue(left, self._names, self._words)
 
     def rule(self, rule_id: str) -> Rule:
         """Give the rule of that id."""
@@ -85,14 +106,19 @@ class Catalogue:
         """Give both in one pass."""
         audience = self._audience(record)
         message = record.message[:MESSAGE_LIMIT]
-        heard = audience.heard(message.lower())
-        if not heard:
+        lowered = message.lower()
+        spoken = frozenset(words_of(lowered))
+        heard = audience.heard(lowered, spoken)
+        symptoms = self._gate.passed(lowered, spoken) if audience.heeded else ()
+        if not heard and not symptoms:
             return _SILENCE
         believed = [one for one in heard if one.believed]
         facts = _facts(_stated(believed, message), record, self._names)
+        if facts:
+            return Reading((*facts, *self._reason(facts, symptoms, record)), None)
         strangers = (one.rule for one in heard if not one.believed)
         spoofed = next((rule.id for rule in strangers if _search(rule, message)), None)
-        return Reading(facts, None if facts else spoofed)
+        return Reading(() if spoofed else self._plain(symptoms, record), spoofed)
 
     def check(self, rule: Rule) -> None:
         """Raise a UserError when a sample of ``rule`` does not do what it is listed for."""
@@ -107,6 +133,27 @@ class Catalogue:
                         "the sample is said by the right speaker unless it has its own fields",
                     )
 
+    def _reason(
+        self, facts: Iterable[Fact], symptoms: Sequence[Symptom], record: Record
+    ) -> Iterator[Fact]:
+        """Read the reason out of a line of which the rules only know that something ended."""
+        kinds = {fact.kind for fact in facts}
+        if not kinds <= TELL_ONLY_THAT:
+            return
+        stated = "strong" if kinds & LAST_WORDS else ""
+        for fact in self._plain(symptoms, record):
+            if fact.detail["cause"] not in SAID_BY_THE_RULE:
+                detail = {**fact.detail, "strength": stated or fact.detail["strength"]}
+                yield replace(fact, detail=detail)
+
+    def _plain(self, symptoms: Sequence[Symptom], record: Record) -> tuple[Fact, ...]:
+        """Read the plain words of a line that no rule knows."""
+        if not symptoms:
+            return ()
+        fields = as_claimed(record, self._names)
+        found = sayings(record.message, symptoms, self._words)
+        return tuple(_plain_fact(record, fields, one) for one in found)
+
     def _audience(self, record: Record) -> Audience:
         speaker = (record.trust, *map(record.fields.get, self._asked))
         return self._remembered.get(speaker) or self._meet(speaker, record)
@@ -114,17 +161,19 @@ class Catalogue:
     def _meet(self, speaker: tuple[str | None, ...], record: Record) -> Audience:
         """Classify a speaker not met before: most of them differ in nothing that matters."""
         values = zip(self._classes, speaker[1:], strict=True)
-        key = (record.trust, *(one.classify(value) if value else None for one, value in values))
+        heeded = is_heeded(record.trust, as_claimed(record, self._names))
+        told = (one.classify(value) if value else None for one, value in values)
+        key = (record.trust, heeded, *told)
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = self._choose(record)
+            audience = self._audiences[key] = self._choose(record, heeded=heeded)
         if len(self._remembered) >= MEMORY_LIMIT or len(self._audiences) >= MEMORY_LIMIT:
             self._remembered.clear()
             self._audiences.clear()
         self._remembered[speaker] = audience
         return audience
 
-    def _choose(self, record: Record) -> Audience:
+    def _choose(self, record: Record, *, heeded: bool) -> Audience:
         fields = as_claimed(record, self._names)
         contained = any(fields.get(name) for name in CONTAINER_FIELDS)
         found: list[Candidate] = []
@@ -137,7 +186,7 @@ class Catalogue:
                 found.extend(Candidate(one, order, rule, bool(by_id), True) for one in wanted)
             elif rule.guard and "USER_UNIT" not in fields:
                 found.extend(Candidate(one, order, rule, False, False) for one in rule.needles)
-        return Audience.of(found)
+        return Audience.of(found, heeded=heeded and not contained)
 
 
 def _stated(
@@ -177,15 +226,33 @@ def _fact(
 ) -> Fact:
     groups = groups_of(matched) if matched else {}
     known = {**rule.detail, **groups}
+    detail = detail_of(known, fields, record.since_s)
+    return _made(record, rule.kind, subject(rule.about, known, fields), detail, rule.id)
+
+
+def _plain_fact(record: Record, fields: Mapping[str, str], said: Saying) -> Fact:
+    weight = weakened(said.weight) if fields.get("LEVEL") == "warning" else said.weight
+    told = {
+        "about": said.subject,
+        "symptom": said.symptom,
+        "cause": said.cause,
+        "strength": weight,
+    }
+    detail = detail_of(told, fields, record.since_s)
+    about = subject(About.NODE, {}, fields)
+    return _made(record, Kind.SYMPTOM, about, detail, f"words:{said.subject}/{said.symptom}")
+
+
+def _made(record: Record, kind: Kind, about: Subject, detail: Mapping[str, str], rule: str) -> Fact:
     return Fact(
-        kind=rule.kind,
+        kind=kind,
         at_s=record.at_s,
-        subject=subject(rule.about, known, fields),
+        subject=about,
         source=record.source,
         trust=record.trust,
         text=record.message[:TEXT_LIMIT],
-        detail=detail_of(known, fields, record.since_s),
-        rule=rule.id,
+        detail=detail,
+        rule=rule,
         where=record.where,
         boot=record.boot,
         count=record.count,

@@ -46,7 +46,8 @@ def fields_asked_about(rules: Sequence[Rule], names: Names) -> dict[str, Classes
     spoken = Values.of([*names.identifiers, *_stems(asked["_SYSTEMD_UNIT"])])
     for name in ("SYSLOG_IDENTIFIER", "_COMM"):
         asked[name].append(spoken)
-    asked.update((name, []) for name in CONTAINER_FIELDS)
+    for name in (*CONTAINER_FIELDS, "LEVEL", "EVENT_TYPE"):
+        asked.setdefault(name, [])
     return {name: Classes(values) for name, values in asked.items()}
 
 

@@ -38,24 +38,27 @@ class _Material:
 class KnockOn:
     """Diagnoses cases with a catalogue; reads each case once."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        self._catalogue = catalogue
+    def __init__(self, catalogue: Catalogue, without: frozenset[str] = frozenset()) -> None:
+        self._catalogue = catalogue.without(without) if without else catalogue
+        self._without = without
         self._read: dict[tuple[str, str], _Material] = {}
 
     def verdict(self, case: Case, without: frozenset[str] = frozenset()) -> Verdict:
         """Diagnose the case; the most significant incident is its answer."""
+        if without:
+            # Read again: a line whose rule is gone may still be understood by its plain words.
+            return KnockOn(self._catalogue, without).verdict(case)
         material = self._material(case)
         if material.refused:
             return Verdict(cause=UNREADABLE, named=(UNREADABLE,))
-        found = self.diagnoses(case, without)
-        fired = frozenset(fact.rule for fact in material.facts if fact.rule) - without
-        return _reduced(found, fired)
+        fired = frozenset(fact.rule for fact in material.facts if fact.rule)
+        return _reduced(self.diagnoses(case), fired)
 
-    def diagnoses(self, case: Case, without: frozenset[str] = frozenset()) -> list[Diagnosis]:
+    def diagnoses(self, case: Case) -> list[Diagnosis]:
         """Return what the engine says of every incident of the case, the weightiest first."""
         seen = self._material(case)
         story = correlate(
-            [fact for fact in seen.facts if fact.rule not in without],
+            [fact for fact in seen.facts if fact.rule not in self._without],
             Scope(seen.node, seen.pods, seen.window, seen.blind, seen.quoted),
         )
         return [

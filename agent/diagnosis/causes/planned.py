@@ -70,7 +70,7 @@ def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
         Kind.CONFIG_MISMATCH,
         Kind.DISK_ERROR,
         where=lambda f: not case.is_late(f),
-    )
+    ) or case.of(Kind.SYMPTOM, where=_is_last_words)
     if failed:
         against.append(reason(-0.3, "something fails by itself, restarted or not", failed))
     stuck = case.of(Kind.RUNTIME_SLOW, where=lambda f: f.rule == UNKILLABLE)
@@ -81,6 +81,10 @@ def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
     if timeouts and not stops:
         against.append(reason(-0.3, "it did not stop when asked", timeouts))
     return against
+
+
+def _is_last_words(fact: Fact) -> bool:
+    return fact.detail.get("strength") == "strong"
 
 
 def node_drain(case: Case) -> Hypothesis | None:

@@ -63,6 +63,7 @@ def group_of(group: FleetIncident) -> Json:
 def nodes_of(fleet: Fleet, absent: Mapping[str, float]) -> Json:
     """How many nodes there are, and which of them nobody watches."""
     return {
+        "schema": _SCHEMA,
         "nodes": fleet.roster.nodes,
         "agents": fleet.roster.agents,
         "without_agent": [{"node": name, "since": rfc3339(at)} for name, at in absent.items()],

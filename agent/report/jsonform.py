@@ -54,6 +54,7 @@ def _incident(incident: IncidentView) -> JsonObject:
             {"cause": str(cause), "confidence": _number(confidence)}
             for cause, confidence in incident.hypotheses
         ],
+        "hurt": len({(victim.namespace, victim.pod) for victim in incident.victims}),
         "victims": [_victim(victim) for victim in incident.victims],
         "offender": _offender(incident.offender),
         "chain": [_link(link) for link in incident.chain],
@@ -71,7 +72,7 @@ def _incident(incident: IncidentView) -> JsonObject:
     }
 
 
-_SHORT = ("id", "node", "opened_at", "closed_at", "cause", "confidence", "planned", "verdict")
+_SHORT = ("id", "node", "opened_at", "closed_at", "planned", "cause", "confidence", "verdict")
 
 
 def shortened(incident: Mapping[str, Any]) -> JsonObject:
@@ -79,8 +80,7 @@ def shortened(incident: Mapping[str, Any]) -> JsonObject:
     victims = {(one["namespace"], one["pod"]): None for one in incident["victims"]}
     offender = incident.get("offender")
     return {
-        **{name: incident.get(name) for name in _SHORT},
-        "hurt": len(victims),
+        **{name: incident.get(name) for name in (*_SHORT, "hurt")},
         "victims": [{"namespace": namespace, "pod": pod} for namespace, pod in victims],
         "offender": offender and {key: offender[key] for key in ("kind", "namespace", "name")},
     }

@@ -80,7 +80,8 @@ def shortened(incident: Mapping[str, Any]) -> JsonObject:
     victims = {(one["namespace"], one["pod"]): None for one in incident["victims"]}
     offender = incident.get("offender")
     return {
-        **{name: incident.get(name) for name in (*_SHORT, "hurt")},
+        **{name: incident.get(name) for name in _SHORT},
+        "hurt": len(victims),
         "victims": [{"namespace": namespace, "pod": pod} for namespace, pod in victims],
         "offender": offender and {key: offender[key] for key in ("kind", "namespace", "name")},
     }

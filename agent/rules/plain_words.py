@@ -49,8 +49,9 @@ _HEEDED = Role.RUNTIME | Role.KUBELET | Role.MONITOR | Role.CONTROL_PLANE
 _BYSTANDING_REASONS = frozenset(
     {"Unhealthy", "BackOff", "ProbeWarning", "FailedScheduling", "FailedToDrainNode", "Failed"}
 )
-_STORAGE_AND_NETWORK = re.compile(
-    r"smartd|multipathd|iscsid|mdadm|zed|dmeventd|lvm|calico|felix|flannel|cilium|aws-node|weave"
+_ALSO_HEEDED = re.compile(
+    r"sudo|ansible|puppet|chef|salt|cloud-init|unattended-upgr|apt|dnf|yum|snapd|kured|shutdown"
+    r"|smartd|multipathd|iscsid|mdadm|zed|dmeventd|lvm|calico|felix|flannel|cilium|aws-node|weave"
     r"|chronyd?|ntpd?|systemd-timesyncd|systemd-journald|systemd-udevd|systemd-oomd|earlyoom"
 )
 
@@ -76,14 +77,14 @@ def is_heeded(trust: Trust, fields: Mapping[str, str]) -> bool:
     if reason := fields.get("EVENT_REASON"):
         return reason not in _BYSTANDING_REASONS and fields.get("EVENT_TYPE") != "Normal"
     if fields.get("_TRANSPORT") == "kernel":
-        return True
+        return fields.get("SYSLOG_FACILITY", "0") == "0"
     names = [fields.get("_SYSTEMD_UNIT", "")]
     if trust is Trust.QUOTED:
         names.append(fields.get("SYSLOG_IDENTIFIER", ""))
     told = [name for name in names if name]
     if not told:
         return trust is Trust.QUOTED
-    return any(role_of(name) & _HEEDED or _STORAGE_AND_NETWORK.match(name) for name in told)
+    return any(role_of(name) & _HEEDED or _ALSO_HEEDED.match(name) for name in told)
 
 
 def sayings(message: str, heard: Iterable[Symptom], words: Vocabulary) -> tuple[Saying, ...]:

@@ -92,6 +92,7 @@ MADE_BY: dict[Cause, frozenset[Cause]] = {
     Cause.IO_SATURATION: frozenset(
         {Cause.MEMORY_PRESSURE, Cause.DISK_ERROR, Cause.VOLUME_THROTTLED, Cause.DISK_FULL}
     ),
+    Cause.CONFIG_MISMATCH: frozenset({Cause.CLOCK_OR_CERT}),
     Cause.DISK_ERROR: frozenset({Cause.DISK_FULL}),
     Cause.CPU_STARVATION: frozenset({Cause.MEMORY_PRESSURE, Cause.IO_SATURATION}),
 }

@@ -91,9 +91,13 @@ def io_saturation(case: Case) -> Hypothesis | None:
     if told:
         evidence.append(reason(STRONG, "the node reports I/O pressure", told))
     hung = case.of(Kind.HUNG_TASK)
-    if any(WRITES_BACK.match(f.detail.get("comm", "")) for f in hung):
-        evidence.append(reason(WEAK, "the kernel's own writers were blocked", hung))
-    elif len({f.detail.get("comm", f.text) for f in hung}) > 1:
+    writers = [f for f in hung if WRITES_BACK.match(f.detail.get("comm", ""))]
+    tasks = {f.detail.get("comm", f.text) for f in hung}
+    if writers:
+        evidence.append(reason(WEAK, "the kernel's own writers were blocked", writers))
+        if len(tasks) > len({f.detail.get("comm", "") for f in writers}):
+            evidence.append(reason(HINT, "and tasks that waited for them", hung))
+    elif len(tasks) > 1:
         evidence.append(reason(WEAK - 0.05, "several tasks were blocked in the kernel", hung))
     elif hung:
         evidence.append(reason(HINT, "a task was blocked in the kernel", hung))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.commands.why import Question, diagnosed
@@ -107,6 +107,19 @@ def test_a_newer_agents_form_is_not_guessed_at() -> None:
     assert kept_of({**row, "cause": "witchcraft"}) is None
 
 
+def test_numbers_beyond_all_reason_are_refused() -> None:
+    for at in ("confidence", "left_out"):
+        assert kept_of({**kept_row(kept(founding())), at: float("inf")}) is None
+    row = kept_row(kept(founding(), PODS, PROBES))
+    row["probes"][0][0] = 1e300
+    assert kept_of(row) is None
+    row["probes"] = []
+    row["facts"][0][1] = 1e300
+    there = kept_of(row)
+    assert there
+    assert there.facts_left_out == 1
+
+
 def test_facts_of_unknown_kinds_are_counted_as_left_out() -> None:
     row = kept_row(kept(founding()))
     row["facts"][3][0] = "witchcraft"
@@ -122,6 +135,7 @@ def test_what_arrived_torn_is_refused() -> None:
     assert unpacked(zlib.compress(b'{"form": 1, "confidence": NaN}')) is None
 
 
+@settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_what_a_stranger_wrote_is_read_or_refused(data: st.DataObject) -> None:
     row: dict[str, Any] = kept_row(kept(founding(), PODS, PROBES))

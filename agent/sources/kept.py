@@ -36,6 +36,7 @@ MOST_FACTS = 2000
 MOST_OF_A_KIND = 1000
 MOST_PODS = 500
 _MOST_BYTES = 64 << 20
+_LARGEST = 1e11  # seconds since 1970: the year 5138
 _PROBED_BEFORE_S, _PROBED_AFTER_S = 300.0, 30.0
 
 _Plain = TypeVar("_Plain", Victim, Link, BlindSpot, Pod, Probe, Offender)
@@ -114,12 +115,12 @@ def kept_of(row: Any) -> Kept | None:  # noqa: ANN401 - comes from a node
     """Read it; none when an older or newer agent meant something else by it."""
     try:
         return _read(row) if row["form"] == FORM else None
-    except (LookupError, TypeError, ValueError, AttributeError):
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError):
         return None
 
 
 def _read(row: Mapping[str, Any]) -> Kept:
-    read = [fact_of(one) for one in row["facts"]]
+    read = [_sane(fact_of(one)) for one in row["facts"]]
     own = tuple(fact for fact in read[: row["own"]] if fact is not None)
     name, node, opened_at_s, closed_at_s = row["incident"]
     incident = Incident(
@@ -131,14 +132,13 @@ def _read(row: Mapping[str, Any]) -> Kept:
         boot=str(row["boot"]),
         blind=_of(BlindSpot, row["blind"]),
     )
-    killer = row["killer"]
     diagnosis = Diagnosis(
         incident=incident,
         cause=Cause(row["cause"]),
-        confidence=float(row["confidence"]),
+        confidence=_number(row["confidence"]),
         planned=bool(row["planned"]),
-        killer=killer and Killer(KillerKind(killer[0]), str(killer[1]), _time(killer[2])),
-        offender=_of(Offender, [row["offender"]])[0] if row["offender"] else None,
+        killer=None if row["killer"] is None else _killer_of(*row["killer"]),
+        offender=None if row["offender"] is None else _of(Offender, [row["offender"]])[0],
         victims=_of(Victim, row["victims"]),
         chain=_of(Link, row["chain"]),
         hypotheses=tuple(_hypothesis_of(one, read) for one in row["hypotheses"]),
@@ -205,7 +205,7 @@ def _hypothesis_row(one: Hypothesis, place: Mapping[int, int]) -> dict[str, Any]
 def _hypothesis_of(row: Mapping[str, Any], facts: Sequence[Fact | None]) -> Hypothesis:
     return Hypothesis(
         cause=Cause(row["cause"]),
-        confidence=float(row["confidence"]),
+        confidence=_number(row["confidence"]),
         evidence_for=tuple(_evidence_of(one, facts) for one in row["for"]),
         evidence_against=tuple(_evidence_of(one, facts) for one in row["against"]),
         missing=_texts(row["missing"]),
@@ -220,7 +220,7 @@ def _evidence_row(one: Evidence, place: Mapping[int, int]) -> list[Any]:
 def _evidence_of(row: Sequence[Any], facts: Sequence[Fact | None]) -> Evidence:
     weight, says, places = row
     found = (facts[int(place)] for place in places)
-    return Evidence(float(weight), str(says), tuple(fact for fact in found if fact is not None))
+    return Evidence(_number(weight), str(says), tuple(fact for fact in found if fact is not None))
 
 
 def _row(one: object) -> list[Any]:
@@ -241,7 +241,8 @@ def _checked(kind: type[_Plain], number: int, value: Any) -> Any:  # noqa: ANN40
     for name, accepted in _TYPES.items():
         if wanted == name:
             if isinstance(value, accepted):
-                return value
+                is_number = wanted.startswith("float") and value is not None
+                return _number(value) if is_number else value
             raise TypeError(f"{kind.__name__}: {value!r:.60} is no {name}")
     raise TypeError(f"{kind.__name__} is not made of plain values")
 
@@ -256,6 +257,10 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
+def _killer_of(kind: str, name: str, at_s: float | None) -> Killer:
+    return Killer(KillerKind(kind), str(name), _time(at_s))
+
+
 def _texts(some: Iterable[Any]) -> tuple[str, ...]:
     return tuple(str(one) for one in some)
 
@@ -265,4 +270,17 @@ def _refused(word: str) -> float:
 
 
 def _time(at_s: Any) -> float | None:  # noqa: ANN401
-    return None if at_s is None else float(at_s)
+    return None if at_s is None else _number(at_s)
+
+
+def _number(value: Any) -> float:  # noqa: ANN401
+    """Times, weights and seconds are all far from where arithmetic ends."""
+    number = float(value)
+    if not abs(number) <= _LARGEST:
+        raise ValueError(f"{number} is no number of ours")
+    return number
+
+
+def _sane(fact: Fact | None) -> Fact | None:
+    at_s = fact.at_s if fact else None
+    return fact if at_s is None or abs(at_s) <= _LARGEST else None

@@ -30,7 +30,7 @@ class Page:
 
     @property
     def text(self) -> str:
-        return " ".join(self.texts)
+        return " ".join(" ".join(self.texts).split())
 
 
 class _Reader(HTMLParser):

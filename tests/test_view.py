@@ -6,13 +6,28 @@ from dataclasses import replace
 
 import pytest
 
-from agent.model import Cause, Evidence, Hypothesis, KillerKind, Kind, Link, Pod, Trust, Victim
+from agent.commands.why import Question, answer
+from agent.model import (
+    Cause,
+    Evidence,
+    Hypothesis,
+    KillerKind,
+    Kind,
+    Link,
+    Pod,
+    Probe,
+    Trust,
+    Victim,
+)
 from agent.report.damage import damage
 from agent.report.timeline import timeline
 from agent.report.view import Asked, incident_view, report
 from agent.times import offset, parse, readable, rfc3339, span
 from agent.words import CAUSES, KILLERS, confidence_words, counted, listed
+from tests.conftest import ROOT
 from tests.handmade import KILL_S, PODS, fact, founding, origin, unknown
+
+STORIES = ROOT / "tests" / "stories"
 
 
 def impact_of(owner: str, hurt: int, *pods: Pod) -> str:
@@ -208,3 +223,20 @@ def test_times_are_utc_with_microseconds_and_null_when_nonsense() -> None:
     assert readable(None) == "time unknown"
     assert [offset(seconds_s) for seconds_s in (-12.3, 0.4, 0.01)] == ["-12.3 s", "+0.4 s", "0.0 s"]
     assert parse("2018-05-21T18:02:41.25Z") == parse("1526925761.25") == KILL_S
+
+
+@pytest.mark.parametrize("story", sorted(p.name for p in STORIES.iterdir() if p.is_dir()))
+def test_the_chain_never_goes_back_in_time(story: str) -> None:
+    said = answer(Question(bundle=STORIES / story))
+    for incident in said.incidents:
+        times = [step.at_s for step in incident.steps if step.at_s is not None]
+        assert times == sorted(times), [(step.role, step.at_s) for step in incident.steps]
+
+
+def test_a_line_of_the_kill_does_not_date_what_led_to_it() -> None:
+    asked = Probe(KILL_S - 9.6, "docker ps", 9.6, answered=False)
+    proof = fact(Kind.MONITOR_KILLS_RUNTIME, 0.0, "Docker daemon failed!")
+    hung = Hypothesis(Cause.RUNTIME_HANG, 0.8, evidence_for=(Evidence(0.9, "it hung", (proof,)),))
+    made = replace(founding(), cause=Cause.RUNTIME_HANG, hypotheses=(hung,))
+    shown = {step.role: step.at_s for step in incident_view(made, (), probes=(asked,)).steps}
+    assert (shown["Cause"], shown["Probe"], shown["Kill"]) == (None, KILL_S - 9.6, KILL_S)

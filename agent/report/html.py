@@ -15,7 +15,7 @@ from agent import __version__
 from agent.report import phrases
 from agent.report.page.diagram import chain_pictures
 from agent.report.page.figures import timeline
-from agent.report.page.markup import NOTHING, Markup, joined, tag
+from agent.report.page.markup import NOTHING, Markup, joined, tag, unbroken
 from agent.report.page.sections import chosen, evidence, lines, rivals, section, table, victims
 from agent.report.page.strip import MOST_MARKS
 from agent.report.view import IncidentView, Report
@@ -111,10 +111,10 @@ def _first_screen(incident: IncidentView, report: Report, prefix: str) -> Markup
     return tag(
         "div",
         tag("p", _where_and_when(incident), class_="when"),
-        tag("h1", incident.verdict, id=f"{prefix}verdict"),
+        tag("h1", unbroken(incident.verdict), id=f"{prefix}verdict"),
         asked,
         tag("dl", [_answer(*one) for one in answers], class_="answers"),
-        tag("div", _confidence(incident), _next(incident), class_="beside"),
+        tag("div", _next(incident), _confidence(incident), class_="beside"),
         tag("figure", pictures, class_="chain-figure"),
         class_="first",
     )
@@ -127,7 +127,7 @@ def _where_and_when(incident: IncidentView) -> list[Markup]:
 
 
 def _answer(label: str, name: str, more: str) -> Markup:
-    shown = tag("dd", tag("strong", name), tag("span", more) if more else None)
+    shown = tag("dd", tag("strong", unbroken(name)), tag("span", more) if more else None)
     return tag("div", tag("dt", label), shown)
 
 

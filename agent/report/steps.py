@@ -7,7 +7,7 @@ where nothing was seen shows as a gap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.model import Cause, Diagnosis, Evidence, KillerKind, Kind, Probe
 from agent.report.damage import OwnerDamage
@@ -78,7 +78,21 @@ def steps(
     """Return the places of the chain in order; those that make no sense here are left out."""
     story = _Story(diagnosis, owners, probes, killer_timeout_s(diagnosis))
     made = (_offender(story), _cause(story), *_probe(story), _kill(story), *_sandboxes(story))
-    return (*made, _pods(story))
+    return _in_order((*made, _pods(story)))
+
+
+def _in_order(made: Sequence[Step]) -> tuple[Step, ...]:
+    """Take the time from a step whose evidence came later than what it led to.
+
+    A line of the kill proves a hung runtime; it does not say since when the runtime hung.
+    """
+    kept: list[Step] = []
+    next_s = float("inf")
+    for step in reversed(made):
+        late = step.at_s is not None and step.at_s > next_s and step.role != "Kill"
+        kept.append(replace(step, at_s=None) if late else step)
+        next_s = min(next_s, kept[-1].at_s if kept[-1].at_s is not None else next_s)
+    return tuple(reversed(kept))
 
 
 def _offender(story: _Story) -> Step:

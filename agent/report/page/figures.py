@@ -132,13 +132,16 @@ def _movers_head(board: _Board) -> Markup:
 def _track(track: Track, board: _Board) -> Markup:
     found = [one for s in track.series if (one := told(s, board.span, board.kill_at_s))]
     keys: list[Markup] = []
-    if not track.minor:
+    low = track.minor or track.calm
+    if not low:
         keys = [tag("span", s.label, class_=f"key k-{s.style}") for s in track.series]
         if track.limit:
             keys.append(
                 tag("span", f"{track.limit[1]}, {track.limit[0]:g} s", class_="key k-limit")
             )
     top = "" if track.minor else scale_words(track)
+    if track.calm:
+        top = f"at most {quantity(track.highest, track.unit)}"
     caption = tag(
         "figcaption",
         tag("span", track.title, class_="title"),
@@ -150,7 +153,7 @@ def _track(track: Track, board: _Board) -> Markup:
         caption,
         tag("div", plot(track, sentence(found, track), board.kill), class_="cell"),
         tag("div", tag("span", top, class_="top"), tag("output", ""), class_="value"),
-        class_="row minor" if track.minor else "row",
+        class_="row minor" if low else "row",
         data_track=track.key,
     )
 

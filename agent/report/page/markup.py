@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from agent.printable import safe
 
 LONGEST_TEXT = 600  # characters of one text, as a Fact keeps them
 _EMPTY = frozenset({"meta", "link", "br", "col", "input", "path", "rect", "line", "circle"})
+_HYPHENATED = re.compile(r"\s*(\S+-\S+)\s*")
+_LONGEST_WHOLE = 24  # characters of a heading that fit beside each other at 390 px
 _NO_SCRIPT_END = {ord(c): f"\\u{ord(c):04x}" for c in "<>&'\u2028\u2029"}
 
 
@@ -57,6 +60,15 @@ def inside(child: Child) -> str:
 def joined(*children: Child) -> Markup:
     """Put pieces behind each other without an element around them."""
     return Markup(inside(children))
+
+
+def unbroken(text: str) -> list[Child]:
+    """Return text whose names stay whole at the end of a line, though they have hyphens in them."""
+    made: list[Child] = []
+    for part in filter(None, _HYPHENATED.split(safe(text, LONGEST_TEXT))):
+        whole = "-" in part and len(part) <= _LONGEST_WHOLE
+        made += [tag("span", part, class_="whole") if whole else part, SPACE]
+    return made[:-1]
 
 
 def data_block(name: str, content: object) -> Markup:

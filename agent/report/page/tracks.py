@@ -17,6 +17,7 @@ from agent.report.view import Paced
 
 LEAST_PROBE_S = 0.01  # bottom of the logarithmic scale
 _LEAST_RATE = 1e6
+_CALM_PCT = 5.0  # three pixels of a plot of 66
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,16 @@ class Track:
     series: tuple[Series, ...]
     limit: tuple[float, str] | None = None  # a value worth a line of its own, and what it is
     minor: bool = False  # one of many alike: drawn low
+
+    @property
+    def calm(self) -> bool:
+        """A pressure that nobody felt all the time: drawn low, with its highest value in words."""
+        return self.unit == "pct" and self.highest < _CALM_PCT
+
+    @property
+    def highest(self) -> float:
+        """The highest value of all series."""
+        return max((v for one in self.series for v in one.values if v is not None), default=0.0)
 
 
 @dataclass(frozen=True, slots=True)

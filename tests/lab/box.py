@@ -101,6 +101,10 @@ class Box:
         """What the whole node uses."""
         return cgroups.memory(self._run.cgroup)
 
+    def stalled_us(self, resource: str) -> int | None:
+        """How long some process of the node has waited for `io`, `memory` or `cpu` so far."""
+        return cgroups.stalled_us(self._run.cgroup, resource)
+
     def limit_memory(self, limit_bytes: int | None) -> None:
         """Set the size of the node; None: as large as the machine."""
         cgroups.limit_memory(self._run.cgroup, limit_bytes)

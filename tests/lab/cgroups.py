@@ -164,6 +164,16 @@ def limit_memory(name: str, limit_bytes: int | None) -> None:
     file.write_text(none if limit_bytes is None else str(limit_bytes))
 
 
+def stalled_us(name: str, resource: str) -> int | None:
+    """Return how long some task of our group has waited for `io`, `memory` or `cpu` so far."""
+    for hierarchy in hierarchies():
+        file = hierarchy.child(name) / f"{resource}.pressure"
+        if not hierarchy.controllers and file.exists():
+            some = file.read_text().splitlines()[0]
+            return int(some.rpartition("total=")[2])
+    return None
+
+
 def _memory_group(name: str) -> Path:
     found = hierarchies()
     chosen = found if is_unified(found) else [one for one in found if "memory" in one.controllers]

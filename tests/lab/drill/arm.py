@@ -1,0 +1,102 @@
+"""One ending, played: boot, calm, backup, and what came of it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.lab.drill.backups import Backup, taking
+from tests.lab.drill.foreground import Foreground
+from tests.lab.drill.node import DATABASE, Check, Node, node
+from tests.lab.drill.setting import Ending, Setting
+from tests.lab.drill.watch import Second, Watch
+
+Tell = Callable[[Second], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one arm came to."""
+
+    ending: Ending
+    setting: Setting
+    backup_from_s: float
+    """When the backup began, in seconds since the drill did."""
+    backup_to_s: float | None
+    """When all of it was taken; None: it was not."""
+    seconds: tuple[Second, ...]
+    checks: tuple[Check, ...]
+    restarted: tuple[str, ...]
+    """Pods whose sandbox is another one than before."""
+    said: str = ""
+
+    @property
+    def killed(self) -> bool:
+        """Whether the health monitor killed docker."""
+        return any(second.killed for second in self.seconds)
+
+    @property
+    def worst_check_s(self) -> float:
+        """The longest the monitor waited."""
+        return max((check.took_s for check in self.checks), default=0.0)
+
+
+def play(ending: Ending, setting: Setting, cache: Path, tell: Tell = lambda _: None) -> Outcome:
+    """Boot a node, play an ending on it; the node is gone afterwards."""
+    with node(cache) as booted:
+        booted.start_pods()
+        return play_on(booted, ending, setting, tell)
+
+
+def play_on(booted: Node, ending: Ending, setting: Setting, tell: Tell) -> Outcome:
+    """Play an ending on a node whose pods run."""
+    before = booted.sandboxes()
+    disk = booted.box.disk
+    disk.read_ahead(setting.read_ahead_kb)
+    if ending is Ending.IONICE:
+        disk.schedule("bfq")
+    booted.start_monitor(setting.check_s, setting.every_s)
+    began_s = time.time()
+    with (
+        tempfile.TemporaryDirectory(prefix="knockon-drill-") as scratch,
+        Foreground(booted.box.root / DATABASE, setting.app_tps, Path(scratch) / "app") as app,
+    ):
+        time.sleep(3.0)
+        booted.limit_memory(setting.room_mb << 20)
+        disk.cap(setting.disk_mb_s * 1e6, setting.disk_iops)
+        with Watch(booted, app, tell, began_s) as watch:
+            time.sleep(setting.calm_s)
+            backup_from_s = time.time() - began_s
+            with taking(ending, setting, booted, Path(scratch) / "backup") as backup:
+                done_s = _await_end(watch, backup, setting)
+                disk.cap(0, 0)  # what ends now does not wait for the disk
+                booted.box.limit_memory(None)
+                said, done = backup.said, backup.succeeded
+            _settle(booted, watch)
+    return Outcome(
+        ending, setting, round(backup_from_s, 2),
+        round(done_s - began_s, 2) if done and done_s else None,
+        tuple(watch.seconds), tuple(watch.checks),
+        tuple(name for name, was in before.items() if booted.sandboxes().get(name) != was), said,
+    )  # fmt: skip
+
+
+def _await_end(watch: Watch, backup: Backup, setting: Setting) -> float | None:
+    """Wait until docker is killed or the time is over; when the backup was done, if it was."""
+    until_s = time.monotonic() + setting.length_s
+    done_s = None
+    while time.monotonic() < until_s and not watch.kills:
+        if done_s is None and backup.processes and backup.ended:
+            done_s = time.time()
+        time.sleep(0.5)
+    return done_s
+
+
+def _settle(booted: Node, watch: Watch) -> None:
+    """After a kill: wait until the pods are back, as far as they come back in a minute."""
+    until_s = time.monotonic() + (60.0 if watch.kills else 0.0)
+    while time.monotonic() < until_s and not booted.answers():
+        time.sleep(1.0)

@@ -1,0 +1,50 @@
+"""What a drill is played with: how small and how slow the node is, and who reads how much."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from enum import Enum
+from typing import Self
+
+
+class Ending(Enum):
+    """The arms of the drill: who makes the backup."""
+
+    NONE = "none"
+    UNTHROTTLED = "unthrottled"
+    IONICE = "ionice"
+    GOVERNED = "governed"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One node and one evening; the same for every arm."""
+
+    room_mb: int = 160
+    """Page cache left to the node above what it cannot give back."""
+    disk_mb_s: float = 40.0
+    disk_iops: float = 800.0
+    read_ahead_kb: int = 128
+    streams: int = 4
+    """How many base backups the unthrottled arms take at once, as a tool with as many workers."""
+    kept: bool = False
+    """Whether the backup is written to the node's own disk, or goes away over the network."""
+    app_tps: int = 150
+    check_s: float = 10.0
+    """The health monitor's patience; 60 s on a real node."""
+    every_s: float = 8.0
+    calm_s: float = 20.0
+    length_s: float = 90.0
+    """How long the backup is watched; a kill ends it earlier."""
+
+    def with_words(self, words: list[str]) -> Self:
+        """Return a setting with NAME=VALUE words applied; raises ValueError on others."""
+        kinds = {one.name: type(getattr(self, one.name)) for one in fields(self)}
+        changed = {}
+        for word in words:
+            name, _, value = word.partition("=")
+            if name not in kinds:
+                raise ValueError(f"{name}: none of {', '.join(kinds)}")
+            kind = kinds[name]
+            changed[name] = value in ("1", "true", "yes") if kind is bool else kind(value)
+        return replace(self, **changed)

@@ -13,8 +13,11 @@ from tests.lab.drill.foreground import Foreground
 from tests.lab.drill.node import DATABASE, Check, Node, node
 from tests.lab.drill.setting import Ending, Setting
 from tests.lab.drill.watch import Second, Watch
+from tests.lab.drill.witness import NOBODY, Told, watching
 
 Tell = Callable[[Second], None]
+_BACK_S = 90.0
+_WARM_S = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Outcome:
     restarted: tuple[str, ...]
     """Pods whose sandbox is another one than before."""
     said: str = ""
+    told: Told = NOBODY
 
     @property
     def killed(self) -> bool:
@@ -46,41 +50,41 @@ class Outcome:
 
 def play(ending: Ending, setting: Setting, cache: Path, tell: Tell = lambda _: None) -> Outcome:
     """Boot a node, play an ending on it; the node is gone afterwards."""
-    with node(cache) as booted:
+    with node(cache) as booted, tempfile.TemporaryDirectory(prefix="knockon-drill-") as scratch:
         booted.start_pods()
-        return play_on(booted, ending, setting, tell)
+        return play_on(booted, ending, setting, tell, Path(scratch))
 
 
-def play_on(booted: Node, ending: Ending, setting: Setting, tell: Tell) -> Outcome:
+def play_on(booted: Node, ending: Ending, setting: Setting, tell: Tell, scratch: Path) -> Outcome:
     """Play an ending on a node whose pods run."""
-    before = booted.sandboxes()
-    disk = booted.box.disk
+    before, disk = booted.sandboxes(), booted.box.disk
     disk.read_ahead(setting.read_ahead_kb)
     if ending is Ending.IONICE:
         disk.schedule("bfq")
     booted.start_monitor(setting.check_s, setting.every_s)
     began_s = time.time()
     with (
-        tempfile.TemporaryDirectory(prefix="knockon-drill-") as scratch,
-        Foreground(booted.box.root / DATABASE, setting.app_tps, Path(scratch) / "app") as app,
+        watching(booted, setting.check_s, scratch) as witness,
+        Foreground(booted.box.root / DATABASE, setting.app_tps, scratch / "app") as app,
     ):
-        time.sleep(3.0)
+        time.sleep(_WARM_S)
         booted.limit_memory(setting.room_mb << 20)
         disk.cap(setting.disk_mb_s * 1e6, setting.disk_iops)
         with Watch(booted, app, tell, began_s) as watch:
             time.sleep(setting.calm_s)
             backup_from_s = time.time() - began_s
-            with taking(ending, setting, booted, Path(scratch) / "backup") as backup:
+            with taking(ending, setting, booted, scratch / "backup") as backup:
                 done_s = _await_end(watch, backup, setting)
                 disk.cap(0, 0)  # what ends now does not wait for the disk
                 booted.box.limit_memory(None)
                 said, done = backup.said, backup.succeeded
-            _settle(booted, watch)
+            moved = _settle(booted, watch, before)
+        killed = [check.at_s + check.took_s for check in watch.kills]
+        told = witness.told(killed[0] if killed else None, len(moved))
     return Outcome(
         ending, setting, round(backup_from_s, 2),
         round(done_s - began_s, 2) if done and done_s else None,
-        tuple(watch.seconds), tuple(watch.checks),
-        tuple(name for name, was in before.items() if booted.sandboxes().get(name) != was), said,
+        tuple(watch.seconds), tuple(watch.checks), moved, said, told,
     )  # fmt: skip
 
 
@@ -95,8 +99,16 @@ def _await_end(watch: Watch, backup: Backup, setting: Setting) -> float | None:
     return done_s
 
 
-def _settle(booted: Node, watch: Watch) -> None:
-    """After a kill: wait until the pods are back, as far as they come back in a minute."""
-    until_s = time.monotonic() + (60.0 if watch.kills else 0.0)
-    while time.monotonic() < until_s and not booted.answers():
+def _settle(booted: Node, watch: Watch, before: dict[str, str]) -> tuple[str, ...]:
+    """After a kill, wait until every pod is back; return those that live in another sandbox."""
+    until_s = time.monotonic() + (_BACK_S if watch.kills else 0.0)
+    while time.monotonic() < until_s:
+        if len(_moved(booted, before)) == len(before) and booted.answers():
+            break
         time.sleep(1.0)
+    return _moved(booted, before)
+
+
+def _moved(booted: Node, before: dict[str, str]) -> tuple[str, ...]:
+    now = booted.sandboxes()
+    return tuple(name for name, was in before.items() if now.get(name) not in (None, was))

@@ -63,6 +63,7 @@ class Node:
     def start_pods(self, patience_s: float = 90.0) -> None:
         """Start the pods and wait until the database answers."""
         self.box.check("systemctl enable -q --now pod-keeper.service")
+        until(lambda: len(self.sandboxes()) == PODS, "every pod has a sandbox", patience_s)
         until(self.answers, "the database answers", patience_s)
 
     def answers(self) -> bool:
@@ -113,10 +114,9 @@ class Node:
     def sandboxes(self) -> dict[str, str]:
         """Each pod's name and the sandbox it runs in."""
         return {
-            pod["metadata"]["name"]: pod["metadata"]["annotations"].get(
-                "knockon.dev/lab-sandbox", ""
-            )
+            pod["metadata"]["name"]: sandbox
             for pod in self.pods()
+            if (sandbox := pod["metadata"]["annotations"].get("knockon.dev/lab-sandbox"))
         }
 
     def _kept(self, kind: str) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ def row(outcome: Outcome, at: str) -> dict[str, object]:
         "app_p99_ms": round(statistics.median(p99), 1) if p99 else "",
         "io_pct": round(statistics.mean(one.io_pct for one in during), 1) if during else "",
         "memory_pct": round(statistics.mean(one.memory_pct for one in during), 1) if during else "",
-        "disk_mb_s": round(statistics.mean(one.disk_mb_s for one in during), 1) if during else "",
+        "read_mb_s": round(statistics.mean(one.disk_mb_s for one in during), 1) if during else "",
         "major_faults_s": round(statistics.mean(one.major_faults for one in during), 1)
         if during
         else "",

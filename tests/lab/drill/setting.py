@@ -22,18 +22,18 @@ class Setting:
 
     room_mb: int = 160
     """Page cache left to the node above what it cannot give back."""
-    disk_mb_s: float = 40.0
-    disk_iops: float = 800.0
-    read_ahead_kb: int = 128
+    disk_mb_s: float = 20.0
+    disk_iops: float = 300.0
+    read_ahead_kb: int = 1024
     streams: int = 4
     """How many base backups the unthrottled arms take at once, as a tool with as many workers."""
     kept: bool = False
     """Whether the backup is written to the node's own disk, or goes away over the network."""
-    app_tps: int = 150
+    app_tps: int = 40
     check_s: float = 10.0
     """The health monitor's patience; 60 s on a real node."""
-    every_s: float = 8.0
-    calm_s: float = 20.0
+    every_s: float = 5.0
+    calm_s: float = 12.0
     length_s: float = 90.0
     """How long the backup is watched; a kill ends it earlier."""
 

@@ -1,0 +1,106 @@
+"""Stage the founding incident on a node in a box, with every ending: `knockon drill`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from agent.report.whole_file import write_whole
+from tests.lab.box import exit_on_signals
+from tests.lab.drill.arm import Outcome, play
+from tests.lab.drill.live import Live
+from tests.lab.drill.page import as_page
+from tests.lab.drill.setting import Ending, Setting
+from tests.lab.drill.verdict import as_text
+from tests.lab.image import LabUnavailable
+
+CACHE = Path(os.environ.get("KNOCKON_LAB_CACHE", "/var/cache/knockon-lab"))
+ORDER = (Ending.NONE, Ending.UNTHROTTLED, Ending.IONICE, Ending.GOVERNED)
+MISTAKE, UNAVAILABLE = 2, 3
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Play the endings asked for; 3 when this machine cannot."""
+    args = _arguments(argv)
+    exit_on_signals()
+    try:
+        setting = Setting().with_words(args.settings)
+    except ValueError as error:
+        print(f"knockon: {error} (NAME=VALUE, as in room_mb=200)", file=sys.stderr)
+        return MISTAKE
+    try:
+        outcomes = [
+            play(ending, setting, CACHE, Live(ending, setting, _write, _moving()))
+            for ending in ORDER
+            if ending.value in args.endings
+        ]
+    except LabUnavailable as missing:
+        print(f"knockon: no drill here: {missing}", file=sys.stderr)
+        return UNAVAILABLE
+    _write(f"\n{as_text(outcomes)}")
+    if args.html:
+        write_whole(args.html, as_page(outcomes, made()))
+        _write(f"The page: {args.html}\n")
+    if args.json:
+        write_whole(args.json, json.dumps([as_json(one) for one in outcomes], indent=1) + "\n")
+    return 0
+
+
+def as_json(outcome: Outcome) -> dict[str, object]:
+    """Return everything that was seen of an arm."""
+    return {
+        "ending": outcome.ending.value,
+        "setting": asdict(outcome.setting),
+        "killed": outcome.killed,
+        "backup_from_s": outcome.backup_from_s,
+        "backup_to_s": outcome.backup_to_s,
+        "restarted": list(outcome.restarted),
+        "checks": [asdict(check) for check in outcome.checks],
+        "seconds": [second.as_json() for second in outcome.seconds],
+        "told": outcome.told.as_json(),
+    }
+
+
+def made() -> str:
+    """When and on what the drill was played."""
+    at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return f"{at}, Linux {platform.release().split('-')[0]}, {os.cpu_count()} processors"
+
+
+def _moving() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") not in (None, "dumb")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="knockon drill", description=__doc__, allow_abbrev=False)
+    every = [one.value for one in ORDER]
+    parser.add_argument(
+        "--endings", type=lambda text: text.split(","), default=every, metavar="A,B",
+        help=f"which to play (all: {','.join(every)})",
+    )  # fmt: skip
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write the plots side by side")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every second seen")
+    parser.add_argument(
+        "settings", nargs="*", metavar="NAME=VALUE", help="another node: room_mb=200"
+    )
+    args = parser.parse_args(argv)
+    unknown = set(args.endings) - set(every)
+    if unknown:
+        parser.error(f"no such ending: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+    return args
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -56,6 +56,10 @@ def _run(argv: list[str]) -> int:
         from backup.commands import main as backup
 
         return backup(argv[argv.index(word) + 1 :])
+    if word == "drill":
+        from agent.commands import drill
+
+        return drill.run(argv[argv.index(word) + 1 :])
     if word in manifests.WORDS:
         return manifests.run(word, argv[argv.index(word) + 1 :])
     parser, command, run = _parsers(word)
@@ -186,6 +190,7 @@ _WORDS: Mapping[str, str] = MappingProxyType(
         "agent": "watch this node",
         "check-config": "check its settings",
         "backup": "a base backup that yields",
+        "drill": "stage the incident on a node in a box",
         **manifests.WORDS,
     }
 )

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.agents import Site, explained, site, until
-from tests.fake_api import FakeApi
-from tests.lab.drill.node import NAME, PODS, Node, node, shown_by
+from tests.browser import Browser, chromium
+from tests.lab.drill.__main__ import ORDER
+from tests.lab.drill.arm import Outcome, play
+from tests.lab.drill.node import PODS, Node, node, until
+from tests.lab.drill.page import as_page
+from tests.lab.drill.played import evening
+from tests.lab.drill.setting import Ending, Setting
+from tests.lab.drill.verdict import as_text, line
+from tests.lab.drill.witness import watching
 from tests.lab.image import LabUnavailable
 
 CACHE = Path(os.environ.get("KNOCKON_LAB_CACHE", "/var/cache/knockon-lab"))
@@ -34,45 +39,84 @@ def booted() -> Iterator[Node]:
         pytest.skip(str(missing))
 
 
-def agent_settings(booted: Node) -> dict[str, dict[str, object]]:
-    root = booted.box.root
-    return {
-        "node": {"name": NAME, "root": str(root)},
-        "journal": {"directory": str(root / "var/log/journal")},
-        "probe": {
-            "docker": str(root / "run/docker.sock"),
-            "mean_gap_s": 2.0,
-            "killer_timeout_s": CHECK_S,
-        },
-    }
+@pytest.fixture(scope="module")
+def endings() -> dict[Ending, Outcome]:
+    try:
+        played = {ending: play(ending, Setting(), CACHE) for ending in ORDER}
+    except LabUnavailable as missing:
+        pytest.skip(str(missing))
+    print(as_text(list(played.values())))
+    return played
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
 
 
 def test_a_hung_docker_is_killed_by_the_monitor_and_every_pod_is_told_why(
     booted: Node, tmp_path: Path
 ) -> None:
-    with FakeApi() as api, shown_by(api, booted), site(tmp_path, api) as one:
-        one.settings = agent_settings(booted)
-        one.start()
-        one.ready()
+    with watching(booted, CHECK_S, tmp_path) as witness:
         before = booted.sandboxes()
         booted.start_monitor(CHECK_S)
         pid = booted.box.check(_PID).strip()
         booted.box.check(f"kill -STOP {pid}")  # injected: this test is about what comes after
-        until(lambda: any(check.status for check in booted.checks()), one.said, 60)
+        until(lambda: any(check.status for check in booted.checks()), "the monitor gives up", 60)
         booted.box.check(f"kill -CONT {pid}")
-        until(lambda: len(explained(api)) == PODS, one.said, 90)
+        told = witness.told(time.time(), PODS)
+        until(booted.answers, "the database is back", 60)
         after = booted.sandboxes()
-        assert [name for name in before if before[name] == after[name]] == []
-        assert {event["involvedObject"]["name"] for event in explained(api)} == set(before)
-        until(booted.answers, one.said, 60)
-        _, answer = told(one)
-        assert answer["cause"] == "runtime_hang"
-        assert answer["killer"]["kind"] == "health_monitor"
-        assert answer["planned"] is False
+    assert [name for name in before if before[name] == after[name]] == []
+    assert set(told.explained) == set(before)
+    (incident,) = told.incidents
+    assert incident["cause"] == "runtime_hang"
+    assert incident["killer"]["kind"] == "health_monitor"
+    assert incident["planned"] is False
 
 
-def told(one: Site) -> tuple[str, dict[str, Any]]:
-    """The one incident there is, by its number and as the agent serves it."""
-    (listed,) = json.loads(one.get("/incidents"))["incidents"]
-    (incident,) = json.loads(one.get(f"/incidents/{listed['id']}"))["incidents"]
-    return str(listed["id"]), incident
+def test_the_unthrottled_backup_kills_docker_and_it_is_explained(
+    endings: dict[Ending, Outcome],
+) -> None:
+    outcome = endings[Ending.UNTHROTTLED]
+    assert outcome.killed, as_text(list(endings.values()))
+    assert len(outcome.restarted) == PODS
+    assert set(outcome.told.explained) == set(outcome.restarted)
+    killers = [one["killer"]["kind"] for one in outcome.told.incidents if one["killer"]]
+    assert killers == ["health_monitor"]
+
+
+@pytest.mark.parametrize("ending", [Ending.NONE, Ending.GOVERNED])
+def test_without_it_and_with_the_governed_one_nothing_dies(
+    endings: dict[Ending, Outcome], ending: Ending
+) -> None:
+    outcome = endings[ending]
+    assert not outcome.killed, as_text(list(endings.values()))
+    assert outcome.restarted == ()
+    assert [one for one in outcome.told.incidents if one["killer"]] == []
+
+
+def test_the_governed_backup_did_read(endings: dict[Ending, Outcome]) -> None:
+    read, alone = line(endings[Ending.GOVERNED]).read_mb_s, line(endings[Ending.NONE]).read_mb_s
+    assert read > alone
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_page_asks_nobody_and_fits_the_screen(
+    browser: Browser, tmp_path: Path, width: int
+) -> None:
+    path = tmp_path / "drill.html"
+    path.write_text(as_page(evening(), "a Friday"), "utf-8")
+    browser.size(width, 844)
+    browser.open(path)
+    assert browser.requests() == [path.as_uri()]
+    assert browser.complaints() == []
+    assert browser.run("return document.querySelectorAll('svg .data').length") == 24
+    assert browser.run("return document.documentElement.scrollWidth") <= width
+    wide = "return [...document.querySelectorAll('main *')].filter((e) => !e.closest('svg') &&"
+    wide += " e.getBoundingClientRect().right > innerWidth + 1).length"
+    assert browser.run(wide) == 0
+    columns = "return new Set([...document.querySelectorAll('.arm')].map((e) =>"
+    columns += " e.getBoundingClientRect().left)).size"
+    assert browser.run(columns) == (1 if width < 600 else 4)

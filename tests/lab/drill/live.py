@@ -47,7 +47,8 @@ class Live:
         killed = ", DOCKER KILLED" if second.killed else ""
         return (
             f"{second.at_s:.0f} s: I/O stalled {second.io_pct:.0f} %, "
-            f"docker ps {self._check_s:.1f} s, read {second.disk_mb_s:.1f} MB/s, app p99 {p99}{killed}"
+            f"docker ps {self._check_s:.1f} s, read {second.disk_mb_s:.1f} MB/s, "
+            f"app p99 {p99}{killed}"
         )
 
     def _draw(self, second: Second) -> None:

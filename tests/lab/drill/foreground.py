@@ -14,7 +14,8 @@ CLIENTS = 8
 class Foreground:
     """Reads a database at a fixed rate until stopped; `waits_s` gives what is new each time.
 
-    pgbench writes its log by the page, some thirty bytes a transaction: news is up to a second old.
+    pgbench writes its log by the page, some thirty bytes a transaction: at 40 a second there is
+    news every third second.
     """
 
     def __init__(self, socket_folder: Path, tps: int, folder: Path) -> None:

@@ -34,13 +34,13 @@ class _Plot:
 
 
 _PLOTS = (
-    _Plot("docker ps, as the monitor asks it", "s", lambda one: one.check_s, log_from=0.03,
+    _Plot("docker ps", "s", lambda one: one.check_s, log_from=0.03,
           limit=lambda setting: setting.check_s),
-    _Plot("time some process waits for the disk", "%", lambda one: one.io_pct, top=100.0),
-    _Plot("time some process waits for memory", "%", lambda one: one.memory_pct, top=100.0),
-    _Plot("read from the disk", "MB/s", lambda one: one.disk_mb_s),
-    _Plot("pages read again that were just lost", "per s", lambda one: one.refaults),
-    _Plot("application, 99th percentile", "ms", lambda one: one.app_p99_ms, log_from=0.3),
+    _Plot("some wait for the disk", "%", lambda one: one.io_pct, top=100.0),
+    _Plot("some wait for memory", "%", lambda one: one.memory_pct, top=100.0),
+    _Plot("read from disk", "MB/s", lambda one: one.disk_mb_s),
+    _Plot("lost pages, read again", "per s", lambda one: one.refaults),
+    _Plot("application, p99", "ms", lambda one: one.app_p99_ms, log_from=0.3),
 )  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def _arm(outcome: Outcome, end_s: float, tops: dict[str, float]) -> Markup:
         tag("h2", told.who),
         tag("p", f"{told.ending}{pods}", class_="ending bad" if outcome.killed else "ending"),
         [_figure(plot, outcome, end_s, tops[plot.name]) for plot in _PLOTS],
+        tag("p", tag("span", "0 s"), tag("span", f"{end_s:.0f} s"), class_="axis soft"),
         tag("p", f"Knock-on: {explanation(outcome)}"),
         class_="arm",
     )
@@ -156,7 +157,8 @@ def _setting(setting: Setting) -> Markup:
         tag(
             "p",
             "Real: systemd, journald, dockerd without live-restore, Postgres and its walsenders, "
-            "the health monitor's question and its signal. Grey: the calm before the backup. "
+            "the health monitor's question and its signal. docker ps is what the monitor asked, "
+            "on a logarithmic scale as the application's is. Grey: the calm before the backup. "
             "Dashed: when the monitor gives up. Red: when it killed docker, and the disk was let "
             "go so that the rest takes no time.",
             class_="soft",

@@ -8,6 +8,8 @@ from tests.hostile import TEXTS
 from tests.lab.drill.live import Live
 from tests.lab.drill.page import as_page
 from tests.lab.drill.played import evening, outcome, second
+from tests.lab.drill.repeat import evening as evening_of
+from tests.lab.drill.repeat import row, summary
 from tests.lab.drill.setting import Ending, Setting
 from tests.lab.drill.verdict import as_text, judged, line
 
@@ -76,3 +78,21 @@ def test_settings_are_words() -> None:
     assert (setting.room_mb, setting.kept, setting.disk_mb_s) == (200, True, 30.0)
     with pytest.raises(ValueError, match="cores: none of room_mb"):
         Setting().with_words(["cores=2"])
+
+
+def test_an_evening_is_the_same_whenever_it_is_drawn() -> None:
+    assert evening_of(7, seed=1) == evening_of(7, seed=1)
+    assert len({evening_of(number, seed=1) for number in range(20)}) == 20
+
+
+def test_a_series_counts_kills_and_bounds_what_it_never_saw() -> None:
+    rows = [
+        row(number, outcome(ending, killed=ending is Ending.UNTHROTTLED))
+        for number in range(1, 31)
+        for ending in (Ending.UNTHROTTLED, Ending.GOVERNED)
+    ]
+    assert summary(rows) == (
+        "unthrottled: docker killed in 30 of 30 runs\n"
+        "governed: docker killed in 0 of 30 runs (95 % bound: 10%)\n"
+    )
+    assert rows[0]["killed_after_s"] == 48.0

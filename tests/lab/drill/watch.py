@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Self
@@ -13,6 +14,9 @@ from tests.lab.cgroups import Memory
 from tests.lab.disk import Counted
 from tests.lab.drill.foreground import Foreground
 from tests.lab.drill.node import Check, Node
+
+_LATELY = 5
+_TIMED_OUT = 124
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Second:
     written_mb_s: float
     backlog_s: float
     app_p99_ms: float | None
+    """Of what ended in the last five seconds."""
     app_done: int
     major_faults: int
     refaults: int
@@ -51,6 +56,7 @@ class Watch:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="watch", daemon=True)
         self._last = self._look()
+        self._lately: deque[list[float]] = deque(maxlen=_LATELY)
         self.seconds: list[Second] = []
         self.checks: list[Check] = []
 
@@ -84,7 +90,8 @@ class Watch:
         before, now = self._last, self._look()
         self._last = now
         took_s = max(0.001, now[0] - before[0])
-        waits = self._foreground.waits_s()
+        self._lately.append(self._foreground.waits_s())
+        waits = [one for some in self._lately for one in some]
         if not self._foreground.connected:
             self._foreground.start()
         self.checks = self._node.checks()
@@ -97,7 +104,7 @@ class Watch:
             written_mb_s=round((now[4].written_bytes - before[4].written_bytes) / took_s / 1e6, 2),
             backlog_s=round(now[4].backlog_s, 3),
             app_p99_ms=round(quantile(waits, 0.99) * 1e3, 2) if waits else None,
-            app_done=len(waits),
+            app_done=len(self._lately[-1]),
             major_faults=now[3].major_faults - before[3].major_faults,
             refaults=now[3].refaults - before[3].refaults,
             check_s=max((round(one.took_s, 3) for one in new), default=None),
@@ -105,6 +112,3 @@ class Watch:
         )
         self.seconds.append(second)
         self._tell(second)
-
-
-_TIMED_OUT = 124

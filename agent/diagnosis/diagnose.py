@@ -30,6 +30,10 @@ DEEPER_FROM = 0.6
 """How sure we must be of a deeper cause before it explains a shallower one away."""
 
 EXPLAINED = 0.5
+HINTED_FROM = 0.25
+HINTED_CAP = 0.78
+"""A deeper cause that is only hinted at may still be the answer: nobody is sure of the shallower."""
+
 TOO_CLOSE = 0.05
 UNDECIDED = 0.9
 QUOTED_CAP = 0.9
@@ -128,12 +132,19 @@ def _capped(case: Case, hypothesis: Hypothesis) -> Hypothesis:
 
 
 def _explain_away(hypotheses: Sequence[Hypothesis]) -> list[Hypothesis]:
-    sure = {h.cause: h for h in hypotheses if h.confidence >= DEEPER_FROM}
-    explained = []
-    for hypothesis in hypotheses:
-        deeper = [sure[c] for c in MADE_BY.get(hypothesis.cause, frozenset()) if c in sure]
-        explained.append(_explained_by(hypothesis, deeper) if deeper else hypothesis)
-    return explained
+    return [_beside(hypothesis, hypotheses) for hypothesis in hypotheses]
+
+
+def _beside(hypothesis: Hypothesis, others: Sequence[Hypothesis]) -> Hypothesis:
+    """Weigh a hypothesis anew beside those that could bring it about."""
+    makers = MADE_BY.get(hypothesis.cause, frozenset())
+    deeper = [h for h in others if h.cause in makers and h.confidence >= HINTED_FROM]
+    sure = [h for h in deeper if h.confidence >= DEEPER_FROM]
+    if sure:
+        return _explained_by(hypothesis, sure)
+    if deeper:
+        return replace(hypothesis, confidence=min(hypothesis.confidence, HINTED_CAP))
+    return hypothesis
 
 
 def _explained_by(hypothesis: Hypothesis, deeper: Sequence[Hypothesis]) -> Hypothesis:

@@ -71,6 +71,9 @@ def container_oom(case: Case) -> Hypothesis | None:
     if evidence and case.killed_by_monitor:
         says = "a health monitor killed the runtime; one container's end does not do that"
         evidence.append(reason(-0.5, says, case.killed_by_monitor))
+    elif evidence and case.runtime_deaths:
+        says = "the runtime itself went down; one container's end does not do that"
+        evidence.append(reason(-0.4, says, case.runtime_deaths))
     return hypothesis(Cause.CONTAINER_OOM, evidence)
 
 

@@ -73,6 +73,10 @@ def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
     ) or case.of(Kind.SYMPTOM, where=_is_last_words)
     if failed:
         against.append(reason(-0.3, "something fails by itself, restarted or not", failed))
+    hung = case.of(Kind.SYMPTOM, where=lambda f: _says_it_hung(f) and not case.is_late(f))
+    if hung and not case.has(Kind.OPERATOR_ACTS, Kind.PACKAGE_CHANGED):
+        says = "somebody says that it hung or crashed; whoever stopped it may have acted on that"
+        against.append(reason(-0.4, says, hung))
     stuck = case.of(Kind.RUNTIME_SLOW, where=lambda f: f.rule == UNKILLABLE)
     if stuck and stops and not case.has(Kind.OPERATOR_ACTS, Kind.PACKAGE_CHANGED):
         says = "it could not end a container before; a check or a person may have acted on that"
@@ -81,6 +85,11 @@ def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
     if timeouts and not stops:
         against.append(reason(-0.3, "it did not stop when asked", timeouts))
     return against
+
+
+def _says_it_hung(fact: Fact) -> bool:
+    ill = fact.detail.get("cause") in (Cause.RUNTIME_HANG, Cause.RUNTIME_CRASH)
+    return ill and fact.detail.get("strength") == "fair"
 
 
 def _is_last_words(fact: Fact) -> bool:

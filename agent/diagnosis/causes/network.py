@@ -9,6 +9,19 @@ from agent.model import Cause, Evidence, Hypothesis, Kind
 MANY_TIMES = 20
 """Re-created this often with the runtime alive, a sandbox fails by itself, not with the node."""
 
+STARTS = (
+    Kind.BOOT,
+    Kind.NODE_REBOOTED,
+    Kind.SHUTDOWN,
+    Kind.KUBELET_STARTED,
+    Kind.RUNTIME_STARTED,
+    Kind.UNIT_STARTED,
+    Kind.UNIT_STARTING,
+    Kind.MONITOR_KILLS_RUNTIME,
+    Kind.OPERATOR_ACTS,
+)
+"""After these the network is not ready for a moment, on every healthy node."""
+
 
 def cni_failure(case: Case) -> Hypothesis | None:
     """A network plugin says that it failed."""
@@ -24,6 +37,9 @@ def cni_failure(case: Case) -> Hypothesis | None:
     not_ready = case.of(Kind.CNI_NOT_READY)
     if not_ready:
         evidence.append(reason(WEAK - 0.05, "the pod network was not ready", not_ready))
+        if not case.has(*STARTS) and not case.runtime_deaths and not case.kubelet_deaths:
+            says = "and nothing was just started that would have to wait for it"
+            evidence.append(reason(WEAK, says, not_ready))
     loop = tuple(f for f in case.sandboxes_changed if f.count >= MANY_TIMES)
     if evidence and loop and not case.runtime_deaths:
         evidence.append(reason(WEAK, "sandboxes fail in a loop while the runtime lives", loop))

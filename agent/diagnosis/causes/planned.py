@@ -73,7 +73,11 @@ def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
     ) or case.of(Kind.SYMPTOM, where=_is_last_words)
     if failed:
         against.append(reason(-0.3, "something fails by itself, restarted or not", failed))
-    hung = case.of(Kind.SYMPTOM, where=lambda f: _says_it_hung(f) and not case.is_late(f))
+    hung = case.of(
+        Kind.SYMPTOM,
+        Kind.RUNTIME_LOCKED,
+        where=lambda f: _says_it_hung(f) and not case.is_late(f),
+    )
     if hung and not case.has(Kind.OPERATOR_ACTS, Kind.PACKAGE_CHANGED):
         says = "somebody says that it hung or crashed; whoever stopped it may have acted on that"
         against.append(reason(-0.4, says, hung))
@@ -88,6 +92,8 @@ def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
 
 
 def _says_it_hung(fact: Fact) -> bool:
+    if fact.kind is Kind.RUNTIME_LOCKED:
+        return True
     ill = fact.detail.get("cause") in (Cause.RUNTIME_HANG, Cause.RUNTIME_CRASH)
     return ill and fact.detail.get("strength") == "fair"
 

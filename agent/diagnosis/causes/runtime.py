@@ -72,17 +72,19 @@ def _symptoms(case: Case) -> list[Evidence]:
 def _second_witness(quiet: tuple[Fact, ...]) -> list[Evidence]:
     """A stale PLEG has many reasons; a call that nobody answered, besides it, has fewer."""
     stale = [f for f in quiet if f.detail.get("strength") == "strong"]
-    calls = tuple(f for f in quiet if f.kind is Kind.RUNTIME_SLOW and _is_one_call(f))
+    speakers = {f.detail.get("speaker") for f in stale}
+    calls = tuple(
+        f
+        for f in quiet
+        if f.kind is Kind.RUNTIME_SLOW
+        and ("strength" not in f.detail or f.detail.get("speaker") not in speakers)
+    )
     if stale and calls:
-        says = "and single calls to it ran into their deadline as well"
+        says = "and single calls to it were given up as well"
         return [reason(HINT, says, calls)]
     if any(f.detail.get("seconds", "").startswith(NEVER_S) for f in stale):
         return [reason(HINT, "the kubelet never saw it answer at all", tuple(stale))]
     return []
-
-
-def _is_one_call(fact: Fact) -> bool:
-    return bool(fact.detail.get("op")) and "strength" not in fact.detail
 
 
 def _silence(quiet: tuple[Fact, ...]) -> Evidence:

@@ -131,7 +131,9 @@ def _add_unit(fields: dict[str, str], source: str | None, unit: str | None) -> N
     speaker = fields.get("SYSLOG_IDENTIFIER", "")
     if not unit or speaker == "kernel":
         return
-    if speaker == "systemd":
+    if speaker == "systemd" and unit == "init.scope":
+        fields.setdefault("_PID", "1")  # the scope PID 1 itself runs in, not what it speaks about
+    elif speaker == "systemd":
         if fields.get("_PID") == "1":
             fields["UNIT"] = unit
     elif not speaker or source in ("journal", "kubelet_log"):

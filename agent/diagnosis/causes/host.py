@@ -61,9 +61,7 @@ def cpu_starvation(case: Case) -> Hypothesis | None:
     elif starved:
         evidence.append(reason(WEAK + 0.1, "the processors were slowed down or busy", starved))
     if stalls:
-        evidence.append(
-            reason(WEAK + 0.05, "the kernel saw processors that did not get on", stalls)
-        )
+        evidence.append(reason(WEAK, "the kernel saw processors that did not get on", stalls))
         if len({fact.text for fact in stalls}) > 1:
             evidence.append(reason(HINT, "more than once, or on more than one of them", stalls))
         symptoms = case.of(Kind.RUNTIME_SLOW, Kind.NODE_NOT_READY, Kind.KUBELET_UNHEALTHY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agent.diagnosis.case import Case, is_kubelet, is_runtime
 from agent.diagnosis.weigh import FAIR, STRONG, WEAK, hypothesis, reason
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
@@ -12,6 +14,17 @@ PACKAGE_TO_STOP_S = 900.0
 AT_ONCE_S = 30.0
 
 UNKILLABLE = "docker-kill-slow"
+
+NAMES_RUNTIME = re.compile(r"\b(?:docker(?:-ce|-engine|\.io)?|containerd(?:\.io)?|cri-o|moby\S*)\b")
+WHEN_IT_STOPS = (
+    Kind.RUNTIME_STOPPED,
+    Kind.RUNTIME_SLOW,
+    Kind.SHIM_LOST,
+    Kind.CONTAINER_EXITED,
+    Kind.CONTAINER_KILLING,
+    Kind.SANDBOX_CHANGED,
+    Kind.SIGNAL_RECEIVED,
+)
 
 JOBS = (Kind.UNIT_STOPPING,)
 
@@ -37,10 +50,21 @@ def planned_restart(case: Case) -> Hypothesis | None:
         if near:
             weight = FAIR if stops or acts else WEAK
             evidence.append(reason(weight, "packages were changed just before", packages))
+            evidence.extend(_own_package(case, packages) if not stops and not acts else ())
     if not stops and not acts:
         evidence.extend(_stop_and_go(case))
     evidence.extend(_against_planned(case, stops))
     return hypothesis(Cause.PLANNED_RESTART, evidence)
+
+
+def _own_package(case: Case, packages: tuple[Fact, ...]) -> list[Evidence]:
+    """A package of the runtime itself, and containers that ended: its script restarts the daemon."""
+    own = tuple(f for f in packages if NAMES_RUNTIME.search(f.text))
+    ended = case.of(*WHEN_IT_STOPS)
+    if own and ended:
+        says = "the package is the runtime's own, and containers were ended"
+        return [reason(WEAK, says, (*own, *ended))]
+    return []
 
 
 def _stop_and_go(case: Case) -> list[Evidence]:

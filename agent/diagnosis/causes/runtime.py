@@ -20,6 +20,13 @@ GO_PANIC_STATUS = "2"
 """The Go runtime exits with 2 after an unrecovered panic (runtime/panic.go)."""
 
 
+HELPER_ENDED = re.compile(
+    r"\b(?:runc|crun|containerd-shim\S*|conmon) (?:did not terminate|exited|crashed|failed|died)"
+    r"|OCI runtime \w+ failed: (?:runc|crun)"
+)
+"""A helper's own last words come out of the daemon's mouth: it reads them from a pipe."""
+
+
 def runtime_hang(case: Case) -> Hypothesis | None:
     """The runtime lived but did not answer: a check timed out, or it waits for its own lock."""
     evidence: list[Evidence] = []
@@ -124,6 +131,10 @@ def runtime_crash(case: Case) -> Hypothesis | None:
 
 def _against_crash(case: Case) -> list[Evidence]:
     against = []
+    helper = tuple(f for f in case.facts if HELPER_ENDED.search(f.text))
+    if helper and not case.runtime_deaths:
+        says = "a helper of the runtime (runc, a shim) is what ended, and the runtime went on"
+        against.append(reason(-0.6, says, helper))
     if case.killed_by_monitor:
         against.append(
             reason(-0.85, "a health monitor had sent the signal", case.killed_by_monitor)

@@ -32,7 +32,7 @@ DEEPER_FROM = 0.6
 EXPLAINED = 0.5
 HINTED_FROM = 0.25
 HINTED_CAP = 0.78
-"""A deeper cause that is only hinted at may still be the answer: nobody is sure of the shallower."""
+"""A deeper cause that is only hinted at may still be the answer."""
 
 TOO_CLOSE = 0.05
 UNDECIDED = 0.9

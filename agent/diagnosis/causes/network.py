@@ -37,8 +37,9 @@ def cni_failure(case: Case) -> Hypothesis | None:
     not_ready = case.of(Kind.CNI_NOT_READY)
     if not_ready:
         evidence.append(reason(WEAK - 0.05, "the pod network was not ready", not_ready))
-        if not case.has(*STARTS) and not case.runtime_deaths and not case.kubelet_deaths:
-            says = "and nothing was just started that would have to wait for it"
+        lasting = len(not_ready) > 1 or case.has(Kind.SANDBOX_CREATE_FAILED)
+        if lasting and not (case.has(*STARTS) or case.runtime_deaths or case.kubelet_deaths):
+            says = "for longer than a moment, and nothing was just started that would wait for it"
             evidence.append(reason(WEAK, says, not_ready))
     loop = tuple(f for f in case.sandboxes_changed if f.count >= MANY_TIMES)
     if evidence and loop and not case.runtime_deaths:

@@ -58,7 +58,7 @@ def planned_restart(case: Case) -> Hypothesis | None:
 
 
 def _own_package(case: Case, packages: tuple[Fact, ...]) -> list[Evidence]:
-    """A package of the runtime itself, and containers that ended: its script restarts the daemon."""
+    """A package of the runtime, and containers that ended: its script restarts the daemon."""
     own = tuple(f for f in packages if NAMES_RUNTIME.search(f.text))
     ended = case.of(*WHEN_IT_STOPS)
     if own and ended:

@@ -14,7 +14,13 @@ def group(limits: Thresholds) -> Group:
     """Return the alerts about the agent."""
     return Group(
         "knockon-agent",
-        (_absent(limits), _journal(limits), _recorder(limits), _spoof(limits)),
+        (
+            _absent(limits),
+            _unwatched(limits),
+            _journal(limits),
+            _recorder(limits),
+            _spoof(limits),
+        ),
     )
 
 
@@ -37,6 +43,26 @@ or
         description="""Victim: whoever asks why pods of {{ or $labels.node `any node` }} were
             re-created gets no answer. Offender: most often a missing toleration, a failing image
             pull or a scrape that lost its target.""",
+        board=Board.NODES,
+    )
+
+
+def _unwatched(limits: Thresholds) -> Alert:
+    """Where kube-state-metrics is, AgentAbsent names the nodes; this one counts them without."""
+    return Alert(
+        name="NodesWithoutAgent",
+        expr="""
+max by (cluster) (knockon_fleet_nodes_without_agent) > 0
+unless on (cluster) max by (cluster) (kube_node_info)
+""",
+        hold=limits.unwatched_for,
+        keep=limits.unwatched_keeps,
+        severity=Severity.WARNING,
+        summary="{{ $value }} {{ if eq $value 1.0 }}node{{ else }}nodes{{ end }}"
+        "{{ with $labels.cluster }} of {{ . }}{{ end }} have no agent",
+        description="""Victim: whoever asks why pods of these nodes were re-created gets no answer.
+            Offender: most often a missing toleration or a failing image pull.
+            `knockon incidents` names the nodes.""",
         board=Board.NODES,
     )
 

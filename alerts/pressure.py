@@ -79,6 +79,7 @@ def _alert(name: str, what: str, expr: str, limits: Thresholds) -> Alert:
         name=name,
         expr=expr,
         hold=limits.pressure_holds,
+        keep=limits.pressure_keeps,
         severity=Severity.WARNING,
         summary=f"Everything on {{{{ $labels.node }}}} waits for {what} "
         "{{ $value | humanizePercentage }} of the time",
@@ -97,6 +98,7 @@ def _starved(limits: Thresholds) -> Alert:
 unless on (cluster, node) {IDLE} > {limits.cpu_idle_ratio:g}
 """,
         hold=limits.cpu_holds,
+        keep=limits.pressure_keeps,
         severity=Severity.WARNING,
         summary="On {{ $labels.node }} something waits for a processor "
         "{{ $value | humanizePercentage }} of the time",

@@ -54,6 +54,7 @@ class Alert:
     summary: str
     description: str
     board: Board
+    keep: str = ""  # `keep_firing_for`, Prometheus 2.42: what comes and goes is one alert
 
     def as_rule(self, links: Links) -> dict[str, object]:
         """Return it as Prometheus reads it."""
@@ -61,6 +62,7 @@ class Alert:
             "alert": self.name,
             "expr": tidy(self.expr),
             "for": self.hold,
+            **({"keep_firing_for": self.keep} if self.keep else {}),
             "labels": {"severity": self.severity.value, "product": "knockon"},
             "annotations": {
                 "summary": one_line(self.summary),

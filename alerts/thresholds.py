@@ -55,6 +55,9 @@ class Thresholds:
         "5m", "Long enough for four scrapes at a minute, as a rate needs them."
     )
     pressure_holds: str = knob("5m", "A compaction or an image pull stalls a node for a minute.")
+    pressure_keeps: str = knob(
+        "10m", "Pressure around its limit comes and goes; that is one alert and not five."
+    )
     io_stalled_ratio: float = knob(
         0.5, "Half of the time nothing at all could run for lack of I/O; users notice."
     )
@@ -71,6 +74,12 @@ class Thresholds:
     )
     agent_job: str = knob(
         ".*knockon.*", "Scrape jobs of the agent, as a regular expression over the label job."
+    )
+    unwatched_for: str = knob(
+        "10m", "The replica itself waits five minutes; a rollout of the agents takes no longer."
+    )
+    unwatched_keeps: str = knob(
+        "15m", "A new leader of the replicas counts from nothing, and waits its five minutes again."
     )
     journal_unreadable_for: str = knob(
         "15m", "Rotation leaves a half-written file for moments; a wrong libsystemd stays."

@@ -1,4 +1,4 @@
-"""What agent and backup really expose, by their golden pages; and the foreign metrics rules use."""
+"""What is really exposed, by golden pages; and the foreign metrics that rules use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 HERE = Path(__file__).parent
-PAGES = (HERE / "golden" / "metrics.prom", HERE / "backup" / "metrics.golden.txt")
+PAGES = (
+    HERE / "golden" / "metrics.prom",
+    HERE / "golden" / "fleet-metrics.prom",
+    HERE / "backup" / "metrics.golden.txt",
+)
 TARGET = frozenset({"cluster", "node", "namespace", "job", "instance"})
 """Labels that a scrape gives to whatever it reads."""
 

@@ -20,11 +20,8 @@ from agent.daemon.http import Pages, Pulse
 from agent.diagnosis.unfolding import Stage, Told
 from agent.fleet.document import nodes_of, one_of
 from agent.fleet.document import overview as fleet_overview
-from agent.fleet.join import joined
-from agent.fleet.roster import AgentLooks, NodeLooks
-from agent.fleet.state import Fleet
 from agent.journal.live import JournalPlace
-from agent.model import BlindSpot, Cause, Evidence
+from agent.model import BlindSpot, Evidence
 from agent.report.jsonform import document, shortened
 from agent.report.view import Asked, Origin, report
 from agent.rules.catalogue import Catalogue
@@ -32,8 +29,7 @@ from bench.diagnosis.cases import Case, corpus_case
 from bench.diagnosis.engine import KnockOn
 from tests.agents import kill_lines
 from tests.daemons import Daemon
-from tests.fake_pods import node
-from tests.fleet.nodes import incident, known
+from tests.fleet.nodes import ABSENT, whole_fleet
 from tests.handmade import KILL_S, MONITOR, founding, origin, unknown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -116,36 +112,20 @@ def kept_by_an_agent(folder: Path) -> Pages:
     return Pages(lambda: b"", Pulse(), daemon.parts.store)
 
 
-def fleet() -> Fleet:
-    """Three nodes that went together, and one without an agent."""
-    told = [incident(f"n{number}", number * 20, Cause.DISK_ERROR) for number in range(3)]
-    told.append(incident("n9", 9000.0))
-    made = Fleet(known(*told))
-    made.groups = joined(made.incidents)
-    made.blind = {"told": BlindSpot("told", "no answer", KILL_S)}
-    made.roster.list_nodes((NodeLooks({})(node("lonely")),))
-    made.roster.list_agents((AgentLooks({})({"metadata": {"name": "x"}}),))
-    made.roster.orphaned("lonely", "prod", "pg-9", KILL_S)
-    return made
-
-
-ABSENT = {"lonely": KILL_S}
-
-
 def lists(tmp_path: Path) -> Iterator[object]:
     """`incidents`, and the pages behind it."""
     _, _, own = kept_by_an_agent(tmp_path).answer("/incidents")
     yield json.loads(own)
-    yield fleet_overview(fleet(), ABSENT)
+    yield fleet_overview(whole_fleet(), ABSENT)
     whole_form = document(report([founding()], origin()))["incidents"]
     assert isinstance(whole_form, list)
     found = Found("them", [shortened(one) for one in whole_form], silent={"n": "away"}, notes=["a"])
     yield live_overview(found)
 
 
-def of_fleet() -> Iterator[object]:
+def of_whole_fleet() -> Iterator[object]:
     """What the replica knows of one incident, of a group, and of a node nobody watches."""
-    there = fleet()
+    there = whole_fleet()
     names = [one.id for one in there.incidents] + [group.id for group in there.groups]
     overview: Any = fleet_overview(there, ABSENT)
     names += [one["id"] for one in overview["incidents"]]
@@ -158,8 +138,8 @@ def test_each_form_prints_what_is_documented_and_nothing_else(form: str, tmp_pat
     by_form: dict[str, Iterable[object]] = {
         "w": whole(tmp_path),
         "l": lists(tmp_path),
-        "f": of_fleet(),
-        "n": [nodes_of(fleet(), ABSENT)],
+        "f": of_whole_fleet(),
+        "n": [nodes_of(whole_fleet(), ABSENT)],
     }
     documents = by_form[form]
     printed = {path for one in documents for path in keys(one)}

@@ -75,7 +75,7 @@ class Agent:
         metrics = Metrics(__version__)
         state = Path(config.state.directory)
         past = load_past(state)
-        catalogue = Catalogue.load(rule_files(config))
+        catalogue = Catalogue.load(rule_files(config)).without_samples()
         supervisor = Supervisor(self.log, random.random)
         store = self._store(state)
         sources = self.wiring.sources(catalogue, past)

@@ -26,7 +26,7 @@ from backup.exits import Exit
 from backup.fields import Malformed
 from backup.postgres.verifybackup import program
 from backup.restore.restore import Order, open_backup, restore
-from backup.restore.scratch import Scratch, Setting, account_for
+from backup.restore.scratch import Scratch, Setting, account_for, may_enter
 from backup.restore.walk import Opened
 from backup.stopped import sigterm_raises
 from backup.store.layout import WalMode
@@ -180,6 +180,11 @@ def _folder(work: Path, user: str) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{work}: {error.strerror}", "give --work-dir a directory") from None
     try:
+        if user and not may_enter(folder, user):
+            raise UserError(
+                f"{user}, as whom Postgres would run, may not enter {work}",
+                "chmod o+x it and the folders above, or give another --work-dir or --as-user",
+            )
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

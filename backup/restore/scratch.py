@@ -175,6 +175,19 @@ def account_for(user: str) -> str:
     return wanted
 
 
+def may_enter(folder: Path, user: str) -> bool:
+    """Ask the kernel, as this user: modes of all folders above and access lists count."""
+    account = pwd.getpwnam(user)
+    asked = subprocess.run(  # noqa: S603 - no shell, our own words
+        ["/usr/bin/test", "-x", folder],
+        user=account.pw_uid,
+        group=account.pw_gid,
+        extra_groups=[],
+        check=False,
+    )
+    return asked.returncode == 0
+
+
 def _command(setting: Setting, conf: Path, hba: Path) -> list[str]:
     settings = _QUIET | {
         "config_file": str(conf),

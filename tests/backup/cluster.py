@@ -37,6 +37,7 @@ class Cluster:
     programs: Path
     folder: Path
     port: int
+    clients: Path  # psql and pgbench speak to servers of every version
     user: str = "postgres"
 
     @property
@@ -124,7 +125,7 @@ class Cluster:
     def _run(self, program: str, *arguments: str) -> str:
         where = ("-h", str(self.folder), "-p", str(self.port), "-U", self.user)
         done = subprocess.run(
-            [self.programs / program, *where, *arguments],
+            [self.clients / program, *where, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -169,9 +170,10 @@ def _owner() -> str | None:
 
 
 @contextlib.contextmanager
-def running(folder: Path, port: int) -> Iterator[Cluster]:
+def running(folder: Path, port: int, server: Path | None = None) -> Iterator[Cluster]:
     """Make a cluster, start it, and take it away afterwards."""
-    cluster = Cluster(programs(), folder / "pg", port)
+    clients = programs()
+    cluster = Cluster(server or clients, folder / "pg", port, clients)
     cluster.folder.mkdir(parents=True)
     folder.chmod(0o755)
     if owner := _owner():

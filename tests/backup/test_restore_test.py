@@ -90,6 +90,23 @@ def test_it_starts_and_answers_and_nothing_is_left(
     assert processes_of(work) == []
 
 
+def test_a_folder_closed_to_postgres_is_no_bad_backup(
+    store: Store,
+    place: Path,
+    published: Published,
+    work: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root runs Postgres as somebody else")
+    work.chmod(0o700)
+    before = read_checks(store, published.id)
+    words = ("restore-test", published.id, "--from", f"file://{place}/store")
+    assert knockon_backup(*words, "--work-dir", str(work)) == Exit.USER_ERROR
+    assert f"postgres, as whom Postgres would run, may not enter {work}" in capsys.readouterr().err
+    assert read_checks(store, published.id) == before
+
+
 def test_an_encrypted_backup_needs_its_key(
     cluster: Cluster,
     place: Path,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from tests.lab.drill.setting import Ending, Setting
-from tests.lab.drill.verdict import WHO
+from tests.lab.drill.verdict import who
 from tests.lab.drill.watch import Second
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -40,7 +40,7 @@ class Live:
             self._draw(second)
         elif second.killed or second.at_s - self._told_s >= _EVERY_S:
             self._told_s = second.at_s
-            self.write(f"{WHO[self.ending]}: {self._sentence(second)}\n")
+            self.write(f"{who(self.ending, self.setting)}: {self._sentence(second)}\n")
 
     def _sentence(self, second: Second) -> str:
         p99 = "-" if second.app_p99_ms is None else f"{second.app_p99_ms:,.0f} ms"
@@ -57,7 +57,7 @@ class Live:
         rate_most = self.setting.disk_mb_s or 1.0
         checks = [check_s for _, check_s in self._past]
         lines = [
-            f"Knock-on drill: {WHO[self.ending]}, {second.at_s:.0f} s",
+            f"Knock-on drill: {who(self.ending, self.setting)}, {second.at_s:.0f} s",
             _row("I/O stalled", [one.io_pct for one in past], 100.0, f"{second.io_pct:.0f} %"),
             _row("docker ps", checks, self.setting.check_s, f"{checks[-1]:.1f} s"),
             _row("disk read", [one.disk_mb_s for one in past], rate_most,

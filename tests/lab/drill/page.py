@@ -89,7 +89,8 @@ def _figure(plot: _Plot, outcome: Outcome, end_s: float, top: float) -> Markup:
     points = [
         (one.at_s, value) for one in outcome.seconds if (value := plot.value(one)) is not None
     ]
-    worst = max((value for _, value in points), default=None)
+    killed_s = killed_at_s(outcome)
+    worst = max((value for at_s, value in points if at_s <= (killed_s or at_s)), default=None)
     shown = "nothing seen" if worst is None else f"up to {_number(worst)} {plot.unit}"
 
     def x(at_s: float) -> float:
@@ -108,7 +109,6 @@ def _figure(plot: _Plot, outcome: Outcome, end_s: float, top: float) -> Markup:
         path = "".join(f"{'L' if n else 'M'}{x(at_s)} {y(v)}" for n, (at_s, v) in enumerate(points))
         # Numbers of ours, and more of them than an attribute made of a stranger's text may hold.
         drawn.append(Markup(f'<path d="{path}" class="data"/>'))
-    killed_s = killed_at_s(outcome)
     if killed_s is not None:
         drawn.append(tag("line", x1=x(killed_s), x2=x(killed_s), y1=0, y2=_HEIGHT, class_="kill"))
     label = f"{plot.name}: {shown}" + (f"; docker killed at {killed_s:.0f} s" if killed_s else "")
@@ -122,7 +122,13 @@ def _figure(plot: _Plot, outcome: Outcome, end_s: float, top: float) -> Markup:
 def _top(plot: _Plot, outcomes: Sequence[Outcome]) -> float:
     if plot.top:
         return plot.top
-    values = [plot.value(one) or 0.0 for outcome in outcomes for one in outcome.seconds]
+    # What comes after a kill, on a disk that was let go, is another scale.
+    values = [
+        plot.value(one) or 0.0
+        for outcome in outcomes
+        for one in outcome.seconds
+        if one.at_s <= (killed_at_s(outcome) or one.at_s)
+    ]
     limits = [plot.limit(outcome.setting) for outcome in outcomes] if plot.limit else []
     return max([1e-9, *values, *limits])
 

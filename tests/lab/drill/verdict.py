@@ -7,15 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.lab.drill.arm import Outcome
-from tests.lab.drill.setting import Ending
+from tests.lab.drill.setting import Ending, Setting
 from tests.lab.drill.watch import Second
-
-WHO = {
-    Ending.NONE: "no backup",
-    Ending.UNTHROTTLED: "pg_basebackup, unthrottled",
-    Ending.IONICE: "the same with ionice idle",
-    Ending.GOVERNED: "knockon backup run",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +26,22 @@ class Line:
     why: str
 
 
+def who(ending: Ending, setting: Setting) -> str:
+    """Say who makes the backup."""
+    return {
+        Ending.NONE: "no backup",
+        Ending.UNTHROTTLED: f"{setting.streams} x pg_basebackup, unthrottled",
+        Ending.IONICE: f"{setting.streams} x pg_basebackup, ionice idle",
+        Ending.GOVERNED: "knockon backup run",
+    }[ending]
+
+
 def line(outcome: Outcome) -> Line:
     """Put one arm in figures."""
     seconds = during(outcome)
     p99 = [one.app_p99_ms for one in seconds if one.app_p99_ms is not None]
     return Line(
-        WHO[outcome.ending],
+        who(outcome.ending, outcome.setting),
         ending_of(outcome),
         round(outcome.worst_check_s, 1),
         len(outcome.checks),

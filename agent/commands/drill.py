@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from agent.errors import UserError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 _STAGE = Path("tests/lab/drill/__main__.py")
+_NEEDED = ("pytest", "psycopg", "systemd")
 _ASKS = frozenset({"-h", "--help"})
 
 
@@ -23,5 +25,7 @@ def run(words: Sequence[str], checkout: Path = CHECKOUT) -> int:
         )
     if os.geteuid() != 0 and not _ASKS & set(words):
         raise UserError("the drill needs root: it boots a node of its own", "sudo knockon drill")
+    if not all(map(find_spec, _NEEDED)):
+        raise UserError("the drill needs the developers' environment", "make venv system-deps")
     os.chdir(checkout)
     os.execv(sys.executable, [sys.executable, "-m", "tests.lab.drill", *words])  # noqa: S606

@@ -12,11 +12,15 @@ from tests.lab.image import LabUnavailable, ensure_rootfs, locked, require_tools
 SIZE_BYTES = 8 << 30  # sparse; the cluster, the system and what a drill writes
 _BUILD = Path(__file__).with_name("build.sh")
 _TOOLS = ("mkfs.ext4", "losetup")
+_DEVICES = (Path("/dev/fuse"), Path("/dev/loop-control"))
 
 
 def ensure_disk(cache: Path, scale: int = 100) -> Path:
     """Return a disk image with the node's system and a cluster of `scale` times 15 MB."""
     require_tools(*_TOOLS)
+    missing = [str(path) for path in _DEVICES if not path.exists()]
+    if missing:
+        raise LabUnavailable(f"no slow disk without {' and '.join(missing)}")
     rootfs = ensure_rootfs(cache)
     recipe = hashlib.sha256(_BUILD.read_bytes() + repr((rootfs.name, scale, SIZE_BYTES)).encode())
     wanted = cache / f"disk-{recipe.hexdigest()[:12]}.img"

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+from agent.errors import UserError
 from agent.report.whole_file import write_whole
 from tests.lab.box import exit_on_signals
 from tests.lab.drill.arm import Outcome, play
@@ -28,12 +29,12 @@ MISTAKE, UNAVAILABLE = 2, 3
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Play the endings asked for; 3 when this machine cannot."""
-    args = _arguments(argv)
     exit_on_signals()
     try:
+        args = _arguments(argv)
         setting = Setting().with_words(args.settings)
-    except ValueError as error:
-        print(f"knockon: {error} (NAME=VALUE, as in room_mb=200)", file=sys.stderr)
+    except (UserError, ValueError) as error:
+        print(f"knockon: {error}", file=sys.stderr)
         return MISTAKE
     try:
         outcomes = [
@@ -41,6 +42,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             for ending in ORDER
             if ending.value in args.endings
         ]
+    except UserError as error:  # a program of Postgres' that is not here
+        print(f"knockon: {error.message} ({error.hint})", file=sys.stderr)
+        return UNAVAILABLE
     except LabUnavailable as missing:
         print(f"knockon: no drill here: {missing}", file=sys.stderr)
         return UNAVAILABLE
@@ -96,9 +100,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "settings", nargs="*", metavar="NAME=VALUE", help="another node: room_mb=200"
     )
     args = parser.parse_args(argv)
-    unknown = set(args.endings) - set(every)
+    unknown = ", ".join(sorted(set(args.endings) - set(every)))
     if unknown:
-        parser.error(f"no such ending: {', '.join(sorted(unknown))}; there are {', '.join(every)}")
+        raise ValueError(f"no such ending: {unknown} (there are {', '.join(every)})")
     return args
 
 

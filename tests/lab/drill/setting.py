@@ -44,7 +44,10 @@ class Setting:
         for word in words:
             name, _, value = word.partition("=")
             if name not in kinds:
-                raise ValueError(f"{name}: none of {', '.join(kinds)}")
+                raise ValueError(f"{name}: none of {', '.join(kinds)} (NAME=VALUE, as room_mb=200)")
             kind = kinds[name]
-            changed[name] = value in ("1", "true", "yes") if kind is bool else kind(value)
+            try:
+                changed[name] = value in ("1", "true", "yes") if kind is bool else kind(value)
+            except ValueError:
+                raise ValueError(f"{word}: {value or 'nothing'} is no number") from None
         return replace(self, **changed)

@@ -30,6 +30,8 @@ from agent.recorder.loop import Recorder, Second, run
 READ_S = 0.25
 _ASK_FOR = frozenset({Kind.SANDBOX_LOST, Kind.CONTAINER_EXITED, Kind.SANDBOX_CHANGED})
 _MOST_ASKED = 110
+STALLED_AFTER_S = 10.0
+_STALL = "the reader of the journal says nothing: its disk may not answer"
 _GRANT = "grant the verb"  # a right that is missing does not come back by itself
 
 
@@ -85,6 +87,8 @@ class JournalSource:
     matches: tuple[str, ...]
     inbox: Inbox
     cursor: str = ""  # where a restarted source goes on
+    stalled_after_s: float = STALLED_AFTER_S
+    _stalled_since_s: float | None = None
 
     def work(self, stop: threading.Event) -> None:
         """Read until told to stop."""
@@ -92,7 +96,7 @@ class JournalSource:
         said: tuple[object, ...] = ()
         with LiveJournal(self.place, begin, self.matches, time.monotonic) as journal:
             while not stop.is_set():
-                items = journal.read(READ_S)
+                items = [*journal.read(READ_S), *self._stall(journal.silent_s)]
                 now = (journal.caught_up, journal.restarts, journal.libsystemd)
                 if not items and now == said:
                     continue
@@ -103,6 +107,17 @@ class JournalSource:
                 if not self.inbox.put_patiently("journal", batch, stop.is_set):
                     return
                 self.cursor = journal.cursor
+
+    def _stall(self, silent_s: float) -> list[BlindSpot]:
+        """Tell once that reading stalls, and once that it goes on."""
+        now_s, since_s = time.time(), self._stalled_since_s  # noqa: TID251 - the edge
+        if silent_s >= self.stalled_after_s and since_s is None:
+            self._stalled_since_s = now_s - silent_s
+            return [BlindSpot("journal", _STALL, self._stalled_since_s)]
+        if silent_s < self.stalled_after_s and since_s is not None:
+            self._stalled_since_s = None
+            return [BlindSpot("journal", _STALL, since_s, now_s)]
+        return []
 
 
 @dataclass(slots=True)

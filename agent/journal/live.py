@@ -116,6 +116,7 @@ class LiveJournal:
         self.caught_up = False
         self.newest_s: float | None = None
         self.libsystemd = ""
+        self._heard_s = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -127,6 +128,11 @@ class LiveJournal:
     def restarts(self) -> int:
         """How often the child had to be started again."""
         return max(0, self.starts - 1)
+
+    @property
+    def silent_s(self) -> float:
+        """For how long a living child has said nothing; it says something every half second."""
+        return self._clock() - self._heard_s if self._child else 0.0
 
     @property
     def pid(self) -> int | None:
@@ -156,6 +162,7 @@ class LiveJournal:
         data = os.read(pipe, READ_BYTES)
         if not data:
             return list(self._bury())
+        self._heard_s = self._clock()
         self._buffer += data
         return list(self._heard())
 
@@ -225,7 +232,7 @@ class LiveJournal:
         _widen(self._child.stdout)
         self.starts += 1
         self.caught_up = False
-        self._started_s = self._clock()
+        self._started_s = self._heard_s = self._clock()
 
     def _bury(self) -> Iterator[BlindSpot]:
         """The child is gone: clear away, and decide when and where the next one begins."""

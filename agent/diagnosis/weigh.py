@@ -46,6 +46,12 @@ def of_strength(strength: str, facts: Sequence[Fact], *, default: str = "weak") 
     return tuple(f for f in facts if f.detail.get("strength", default) == strength)
 
 
+def told_again(facts: Sequence[Fact]) -> tuple[Evidence, ...]:
+    """Return a hint when a weak statement is made in more than one way: by rule or by speaker."""
+    ways = {(fact.rule, fact.detail.get("speaker", "")) for fact in facts}
+    return (reason(HINT, "and that is told in more than one way", facts),) if len(ways) > 1 else ()
+
+
 def hypothesis(
     cause: Cause, evidence: Sequence[Evidence], missing: Sequence[str] = ()
 ) -> Hypothesis | None:

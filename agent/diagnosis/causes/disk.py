@@ -16,6 +16,7 @@ from agent.diagnosis.weigh import (
     hypothesis,
     of_strength,
     reason,
+    told_again,
 )
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
 
@@ -46,6 +47,7 @@ def disk_full(case: Case) -> Hypothesis | None:
         evidence.append(reason(STRONG + 0.05, "a file system had no space left", told))
     elif short:
         evidence.append(reason(WEAK + 0.05, "a store reports that it has no room", short))
+        evidence.extend(told_again(short))
     evicted = case.of(Kind.POD_EVICTED_FOR_PRESSURE, Kind.EVICTION_THRESHOLD, where=_about_space)
     if evicted:
         evidence.append(reason(STRONG, "the kubelet evicts, or refuses pods, for storage", evicted))

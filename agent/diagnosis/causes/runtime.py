@@ -108,7 +108,8 @@ def runtime_crash(case: Case) -> Hypothesis | None:
     evidence: list[Evidence] = []
     panics = case.of(Kind.RUNTIME_PANIC)
     if panics:
-        evidence.append(reason(DECISIVE, "the runtime's own log says that it crashed", panics))
+        weight = DECISIVE if _is_told_twice(case, panics) else STRONG + 0.05
+        evidence.append(reason(weight, "the runtime's own log says that it crashed", panics))
     dumps = case.of(Kind.CORE_DUMP, where=is_runtime)
     if dumps:
         evidence.append(reason(DECISIVE - 0.05, "it left a core dump", dumps))
@@ -127,6 +128,12 @@ def runtime_crash(case: Case) -> Hypothesis | None:
     if evidence:
         evidence.extend(_against_crash(case))
     return hypothesis(Cause.RUNTIME_CRASH, evidence)
+
+
+def _is_told_twice(case: Case, panics: tuple[Fact, ...]) -> bool:
+    """One line may be another program's last words; a stack or the unit's end bears it out."""
+    borne_out = case.runtime_deaths or case.has(Kind.RUNTIME_DUMP, Kind.CORE_DUMP)
+    return bool(borne_out) or len({fact.text for fact in panics}) > 1
 
 
 def _against_crash(case: Case) -> list[Evidence]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.diagnosis.case import Case
-from agent.diagnosis.weigh import DECISIVE, FAIR, WEAK, hypothesis, of_strength, reason
+from agent.diagnosis.weigh import DECISIVE, FAIR, WEAK, hypothesis, of_strength, reason, told_again
 from agent.model import Cause, Evidence, Hypothesis, Kind
 
 
@@ -16,6 +16,7 @@ def config_mismatch(case: Case) -> Hypothesis | None:
         evidence.append(reason(DECISIVE, "a component names the setting that does not fit", strong))
     elif told:
         evidence.append(reason(WEAK + 0.1, "settings look as if they did not fit", told))
+        evidence.extend(told_again(told))
     return hypothesis(Cause.CONFIG_MISMATCH, evidence)
 
 
@@ -29,6 +30,7 @@ def clock_or_cert(case: Case) -> Hypothesis | None:
         evidence.append(reason(DECISIVE, "a certificate is outside its validity", told))
     elif certificates:
         evidence.append(reason(WEAK + 0.1, "a certificate was not accepted", certificates))
+        evidence.extend(told_again(certificates))
     if jumps:
         evidence.append(reason(FAIR, "the clock was set or jumped", jumps))
     return hypothesis(Cause.CLOCK_OR_CERT, evidence)

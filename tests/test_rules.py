@@ -190,5 +190,5 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 def test_the_rulebook_holds_a_file_per_speaker() -> None:
     assert {path.stem for path in RULEBOOK.glob("*.toml")} >= {
         "monitors", "systemd", "kernel", "kubelet", "docker", "containerd", "crio", "events",
-        "planned", "network", "config", "certs", "storage", "etcd", "units",
+        "planned", "drain", "network", "config", "certs", "storage-errors", "etcd", "units",
     }  # fmt: skip

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agent.diagnosis.case import Case, is_kubelet
 from agent.diagnosis.causes.runtime import died_of_own_signal
 from agent.diagnosis.weigh import (
@@ -15,6 +17,9 @@ from agent.diagnosis.weigh import (
     reason,
 )
 from agent.model import Cause, Evidence, Hypothesis, Kind
+
+ONLY_A_CODE = re.compile(r"\b(?:exit(?:ed)?(?: with)? )?(?:code|status)[ =:]*\d+\W*$")
+"""Who writes this saw the end, and knows no reason for it."""
 
 
 def kubelet_restart(case: Case) -> Hypothesis | None:
@@ -30,8 +35,12 @@ def kubelet_restart(case: Case) -> Hypothesis | None:
         evidence.append(reason(STRONG, "a health monitor killed the kubelet", kills))
     if watchdog:
         evidence.append(reason(STRONG, "the kubelet did not feed its watchdog", watchdog))
-    if fatal:
-        evidence.append(reason(FAIR, "the kubelet refuses to run, with a reason", fatal))
+    reasons = tuple(f for f in fatal if not ONLY_A_CODE.search(f.text))
+    if reasons:
+        evidence.append(reason(FAIR, "the kubelet refuses to run, with a reason", reasons))
+    elif fatal:
+        says = "the kubelet ends again and again, with nothing but an exit code"
+        evidence.append(reason(WEAK - 0.05, says, fatal))
     evidence.extend(_unit_ends(case))
     starts = case.of(Kind.KUBELET_STARTED)
     told = of_strength("strong", starts)

@@ -8,6 +8,7 @@ from agent.diagnosis.case import Case, is_runtime
 from agent.diagnosis.causes.pressure import calm_evidence
 from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
+from agent.rules.roles import Role, role_of
 
 CRASH_SIGNALS = re.compile(r"\b(?:SIG)?(?:SEGV|ABRT|BUS|ILL|FPE|TRAP|QUIT|IOT)\b|core-dump|dumped")
 SAID = "said"
@@ -79,19 +80,22 @@ def _symptoms(case: Case) -> list[Evidence]:
 def _second_witness(quiet: tuple[Fact, ...]) -> list[Evidence]:
     """A stale PLEG has many reasons; a call that nobody answered, besides it, has fewer."""
     stale = [f for f in quiet if f.detail.get("strength") == "strong"]
-    speakers = {f.detail.get("speaker") for f in stale}
-    calls = tuple(
-        f
-        for f in quiet
-        if f.kind is Kind.RUNTIME_SLOW
-        and ("strength" not in f.detail or f.detail.get("speaker") not in speakers)
-    )
+    calls = tuple(f for f in quiet if f.kind is Kind.RUNTIME_SLOW and _is_heard_outside(f))
     if stale and calls:
         says = "and single calls to it were given up as well"
         return [reason(HINT, says, calls)]
     if any(f.detail.get("seconds", "").startswith(NEVER_S) for f in stale):
         return [reason(HINT, "the kubelet never saw it answer at all", tuple(stale))]
     return []
+
+
+def _is_heard_outside(late: Fact) -> bool:
+    """A client gave up; a runtime that complains of a late shim is not silent itself."""
+    speaker = role_of(late.detail.get("speaker", ""))
+    if late.detail.get("strength") == "weak" and speaker & Role.RUNTIME:
+        return True  # dockerd writes down that a client of its API hung up
+    inside = bool(speaker & Role.RUNTIME) and not speaker & Role.KUBELET
+    return "strength" not in late.detail and not inside
 
 
 def _silence(quiet: tuple[Fact, ...]) -> Evidence:

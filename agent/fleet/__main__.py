@@ -20,9 +20,9 @@ def main(argv: list[str]) -> int:
         config = load_config(Path(argv[0]))
         return Replica(config, Log(config.log.form)).run()
     except ModuleNotFoundError as missing:
-        if (missing.name or "").partition(".")[0] not in ("kubernetes", "prometheus_client"):
+        if (missing.name or "").partition(".")[0] != "prometheus_client":
             raise
-        said, hint = f"this needs {missing.name}", "pip install 'knockon[cluster]'"
+        said, hint = f"this needs {missing.name}", "pip install 'knockon[agent]'"
     except UserError as error:
         said, hint = error.message, error.hint
     sys.stderr.write(f"knockon: {safe(said, 600)}{f' ({safe(hint, 300)})' if hint else ''}\n")

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import random
 import signal
-import tempfile
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from agent import __version__
 from agent.daemon.config import Config
@@ -21,7 +19,8 @@ from agent.daemon.places import access_of
 from agent.daemon.sources import CountedApi, Requests
 from agent.daemon.supervisor import Source, Supervisor
 from agent.errors import UserError
-from agent.fleet.election import Election, leases_of
+from agent.fleet.election import Election
+from agent.fleet.leases import Leases
 from agent.fleet.metrics import FleetMetrics
 from agent.fleet.pages import FleetPages
 from agent.fleet.state import Fleet
@@ -69,29 +68,30 @@ class Replica:
             agents=labels_of(told.agents),
             nodes=labels_of(told.nodes, "cluster.nodes"),
         )
-        with tempfile.TemporaryDirectory() as scratch:
-            election = self.election = self._candidacy(access, Path(scratch))
-            server = serve(self.config.http, self._pages())
+        election = self.election = self._candidacy(access)
+        server = serve(self.config.http, self._pages())
+        if server is not None:
+            self.log.say(f"Listening on port {server.port}.", port=server.port)
+        signal.signal(signal.SIGTERM, self._ask_to_stop)
+        signal.signal(signal.SIGINT, self._ask_to_stop)
+        try:
+            return self._elected(election, self._streams(access, choice))
+        finally:
             if server is not None:
-                self.log.say(f"Listening on port {server.port}.", port=server.port)
-            signal.signal(signal.SIGTERM, self._ask_to_stop)
-            signal.signal(signal.SIGINT, self._ask_to_stop)
-            try:
-                return self._elected(election, self._streams(access, choice))
-            finally:
-                if server is not None:
-                    server.close()
+                server.close()
 
     def _ask_to_stop(self, *_: object) -> None:
         self.stop.set()
 
-    def _candidacy(self, access: Access, scratch: Path) -> Election:
+    def _candidacy(self, access: Access) -> Election:
         told = self.config.cluster
         name = os.environ.get("POD_NAME") or f"{os.uname().nodename}-{os.getpid()}"
         return Election(
-            leases=leases_of(access, scratch),
-            namespace=told.namespace or access.namespace,
-            name=told.lease,
+            leases=Leases(
+                api=CountedApi(access, self.requests),
+                namespace=told.namespace or access.namespace,
+                name=told.lease,
+            ),
             identity=name,
             lease_s=told.lease_s,
             steady_s=time.monotonic,
@@ -135,7 +135,8 @@ class Replica:
                 self.log.complain(f"the Lease cannot be had: {election.why}")
             if self.stop.wait(election.lease_s / 5 * (0.5 + random.random())):
                 return 0
-        self.log.say(f"Leading: the Lease {election.namespace}/{election.name} is ours.")
+        lease = f"{election.leases.namespace}/{election.leases.name}"
+        self.log.say(f"Leading: the Lease {lease} is ours.")
         supervisor = Supervisor(self.log, random.random)
         for stream in streams:
             supervisor.start(Source(stream.name, stream.work, stream.api.interrupt))

@@ -23,7 +23,7 @@ MAX_BODY_BYTES = 32 << 20
 MAX_LINE_BYTES = 8 << 20  # etcd takes 1.5 MiB an object; JSON escapes may triple that
 _MAX_ERROR_BYTES = 64 << 10
 _CONNECT_S = 10.0
-_METHODS = {"list": "GET", "get": "GET", "watch": "GET", "create": "POST"}
+_METHODS = {"list": "GET", "get": "GET", "watch": "GET", "create": "POST", "update": "PUT"}
 
 
 class Incoming:
@@ -100,7 +100,8 @@ class Api:
         """Ask; with ``silent_s`` the deadline ends with the headers, then no read may last longer.
 
         An idle connection that the server closed meanwhile is opened anew, once: every call here
-        may be made twice (reads, and creations under a name that only one of them can take).
+        may be made twice (reads, creations under a name, and changes of a version, of which only
+        one can succeed).
         """
         self._patience.whole(deadline_s)
         try:

@@ -6,7 +6,6 @@ import tomllib
 from collections import Counter
 from contextlib import closing
 from itertools import islice
-from pathlib import Path
 
 import pytest
 
@@ -14,7 +13,8 @@ from agent.daemon.config_file import parse
 from agent.daemon.inbox import Inbox
 from agent.errors import UserError
 from agent.fleet.assemble import labels_of
-from agent.fleet.election import Election, leases_of
+from agent.fleet.election import Election
+from agent.fleet.leases import Leases
 from agent.fleet.watches import SOURCES, Choice, Stream
 from agent.kube.http import Api
 from agent.model import BlindSpot
@@ -42,7 +42,7 @@ def granted() -> set[Verb]:
     }
 
 
-def live(api: FakeApi, folder: Path) -> list[str]:
+def live(api: FakeApi) -> list[str]:
     """Let the replica's own code do all it does with the API; return what it complained about."""
     api.store.put("nodes", node("node-1"))
     api.store.put("pods", pod("agent-1", namespace="knockon"))
@@ -54,17 +54,18 @@ def live(api: FakeApi, folder: Path) -> list[str]:
             stream = Stream(name, client, waits.work, Inbox(), Counter(), CHOICE)
             wrong += [one.why for one in islice(stream.told(), 8) if isinstance(one, BlindSpot)]
     clock = SimClock()
-    leases = leases_of(api.access(), folder)
-    election = Election(leases, "knockon", NAME, "a", 15.0, clock.now_s, clock.now_s)
-    for _ in range(2):  # created, then renewed
-        election.step()
-        wrong += [election.why] if election.why else []
+    with closing(Api(api.access())) as client:
+        leases = Leases(client, "knockon", NAME)
+        election = Election(leases, "a", 15.0, clock.now_s, clock.now_s)
+        for _ in range(2):  # created, then renewed
+            election.step()
+            wrong += [election.why] if election.why else []
     return wrong
 
 
-def test_it_asks_for_all_it_may_and_nothing_else(tmp_path: Path) -> None:
+def test_it_asks_for_all_it_may_and_nothing_else() -> None:
     with FakeApi(clock=SimClock()) as api:
-        assert live(api, tmp_path) == []
+        assert live(api) == []
         asked = {
             (LEASES if seen.resource == "leases" else CORE, seen.resource, seen.verb)
             for seen in api.seen
@@ -73,11 +74,11 @@ def test_it_asks_for_all_it_may_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("taken", sorted(granted()))
-def test_without_any_one_verb_it_says_what_it_misses(taken: Verb, tmp_path: Path) -> None:
+def test_without_any_one_verb_it_says_what_it_misses(taken: Verb) -> None:
     _, resource, verb = taken
     with FakeApi(clock=SimClock()) as api:
         api.forbidden.add((verb, resource))
-        found = live(api, tmp_path)
+        found = live(api)
     assert any(resource in one or "403" in one for one in found), found
 
 

@@ -1,18 +1,21 @@
-"""One leader at a time, by the official client against an API server that keeps versions."""
+"""One leader at a time, by a Lease of an API server that keeps versions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from agent.fleet.election import Election, leases_of
+from agent.fleet.election import Election
+from agent.fleet.leases import Leases
+from agent.kube.http import Api
 from tests.fake_api import FakeApi, SimClock
 from tests.fake_faults import Fault, Wrong
 
 LEASE_S = 15.0
+Stand = Callable[[str], Election]
 
 
 @pytest.fixture
@@ -26,13 +29,19 @@ def clock() -> SimClock:
     return SimClock(1000.0)
 
 
-def candidate(api: FakeApi, clock: SimClock, name: str, folder: Path) -> Election:
-    leases = leases_of(api.access(), folder)
-    # A wall clock of its own, wrong by a day: only our own waiting may count.
-    wrong_s = 86_400.0 if name == "b" else 0.0
-    return Election(
-        leases, "knockon", "fleet", name, LEASE_S, clock.now_s, lambda: clock.now_s() + wrong_s
-    )
+@pytest.fixture
+def stand(api: FakeApi, clock: SimClock) -> Iterator[Stand]:
+    """Makes candidates by name."""
+    with ExitStack() as stack:
+
+        def candidate(name: str) -> Election:
+            client = stack.enter_context(closing(Api(api.access())))
+            # A wall clock of its own, wrong by a day: only our own waiting may count.
+            wrong_s = 86_400.0 if name == "b" else 0.0
+            leases = Leases(client, "knockon", "fleet")
+            return Election(leases, name, LEASE_S, clock.now_s, lambda: clock.now_s() + wrong_s)
+
+        yield candidate
 
 
 def holder(api: FakeApi) -> str:
@@ -40,10 +49,8 @@ def holder(api: FakeApi) -> str:
     return str(lease["spec"]["holderIdentity"]) if lease else ""
 
 
-def test_the_first_leads_and_the_second_waits(
-    api: FakeApi, clock: SimClock, tmp_path: Path
-) -> None:
-    a, b = (candidate(api, clock, name, tmp_path) for name in "ab")
+def test_the_first_leads_and_the_second_waits(stand: Stand, api: FakeApi, clock: SimClock) -> None:
+    a, b = (stand(name) for name in "ab")
     assert a.step()
     assert not b.step()
     assert (a.leads, b.leads, holder(api)) == (True, False, "a")
@@ -54,9 +61,9 @@ def test_the_first_leads_and_the_second_waits(
 
 
 def test_a_dead_leader_is_followed_once_its_lease_has_run_out(
-    api: FakeApi, clock: SimClock, tmp_path: Path
+    stand: Stand, api: FakeApi, clock: SimClock
 ) -> None:
-    a, b = (candidate(api, clock, name, tmp_path) for name in "ab")
+    a, b = (stand(name) for name in "ab")
     assert a.step()
     assert not b.step()
     clock.advance(LEASE_S - 1)
@@ -71,28 +78,29 @@ def test_a_dead_leader_is_followed_once_its_lease_has_run_out(
     assert lease["spec"]["leaseTransitions"] == 1
 
 
-def test_of_many_who_find_it_free_one_wins(api: FakeApi, clock: SimClock, tmp_path: Path) -> None:
-    many = [candidate(api, clock, str(n), tmp_path) for n in range(5)]
+def test_of_many_who_find_it_free_one_wins(stand: Stand) -> None:
+    many = [stand(str(n)) for n in range(5)]
     assert sum(one.step() for one in many) == 1
     assert sum(one.leads for one in many) == 1
 
 
 def test_who_read_an_old_version_cannot_take_it(
-    api: FakeApi, clock: SimClock, tmp_path: Path
+    stand: Stand, api: FakeApi, clock: SimClock
 ) -> None:
-    a, b, c = (candidate(api, clock, name, tmp_path) for name in "abc")
+    a, b, c = (stand(name) for name in "abc")
     assert a.step()
     assert not b.step()
     assert not c.step()
     clock.advance(LEASE_S)
-    stale = c._read()
+    stale = c.leases.read()
+    assert stale
     assert b.step()
-    assert c._replace(stale) is False
+    assert c.leases.replace(stale, {"holderIdentity": "c"}) is False
     assert holder(api) == "b"
 
 
-def test_who_leaves_lets_go(api: FakeApi, clock: SimClock, tmp_path: Path) -> None:
-    a, b = (candidate(api, clock, name, tmp_path) for name in "ab")
+def test_who_leaves_lets_go(stand: Stand) -> None:
+    a, b = (stand(name) for name in "ab")
     assert a.step()
     a.resign()
     assert not a.leads
@@ -100,12 +108,12 @@ def test_who_leaves_lets_go(api: FakeApi, clock: SimClock, tmp_path: Path) -> No
 
 
 def test_an_api_server_in_trouble_costs_the_lead_only_when_it_lasts(
-    api: FakeApi, clock: SimClock, tmp_path: Path
+    stand: Stand, api: FakeApi, clock: SimClock
 ) -> None:
-    a = candidate(api, clock, "a", tmp_path)
+    a = stand("a")
     assert a.step()
     api.faults.add(
-        Fault(Wrong.STATUS, "get", status=500, times=1), Fault(Wrong.RESET, "get", times=1)
+        Fault(Wrong.STATUS, "get", status=500, times=1), Fault(Wrong.RESET, "get", times=2)
     )
     for _ in range(2):
         clock.advance(3)
@@ -121,17 +129,15 @@ def test_an_api_server_in_trouble_costs_the_lead_only_when_it_lasts(
     assert not a.leads
 
 
-def test_without_the_right_it_says_so(api: FakeApi, clock: SimClock, tmp_path: Path) -> None:
+def test_without_the_right_it_says_so(stand: Stand, api: FakeApi) -> None:
     api.forbidden.add(("create", "leases"))
-    a = candidate(api, clock, "a", tmp_path)
+    a = stand("a")
     assert not a.step()
     assert a.why.startswith("403")
 
 
-def test_the_lease_is_what_other_clients_read(
-    api: FakeApi, clock: SimClock, tmp_path: Path
-) -> None:
-    assert candidate(api, clock, "a", tmp_path).step()
+def test_the_lease_is_what_other_clients_read(stand: Stand, api: FakeApi) -> None:
+    assert stand("a").step()
     lease = api.store.get("leases", "knockon", "fleet")
     assert lease
     assert lease["spec"]["leaseDurationSeconds"] == LEASE_S

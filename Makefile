@@ -25,7 +25,7 @@ STAMPS := $(VENV)/.stamps
 CODE   := $(wildcard agent backup alerts daemonset tests bench)
 PIP    := $(BIN)/python -m pip install --quiet --require-virtualenv
 LOCKED := $(PIP) --require-hashes --no-build-isolation
-ROLES  := agent cluster backup k8s dev lock
+ROLES  := agent backup k8s dev lock
 
 .PHONY: help demo test drill-100 policy screenshots slow lint format types e2e soak bench bench-smoke lock venv system-deps clean
 

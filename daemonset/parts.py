@@ -52,11 +52,9 @@ def cluster_meta(context: Context, **more: Any) -> client.V1ObjectMeta:  # noqa:
     return client.V1ObjectMeta(**{**known, **more})
 
 
-def image(context: Context, suffix: str = "") -> str:
-    """Return the agent's image, or one beside it; a digest wins over a tag."""
+def image(context: Context) -> str:
+    """Return the agent's image; a digest wins over a tag."""
     told = context["image"]
-    if suffix:  # another image than the one the digest is of
-        return f"{told['repository']}{suffix}:{told['tag'] or __version__}"
     if told["digest"]:
         if not told["digest"].startswith("sha256:"):
             raise UserError("image.digest must begin with sha256:", "docker inspect shows it")

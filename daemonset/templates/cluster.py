@@ -104,7 +104,7 @@ def _container(context: Context, mounts: list[client.V1VolumeMount]) -> client.V
     wanted = context["cluster"]
     return client.V1Container(
         name=CLUSTER,
-        image=wanted["image"] or image(context, f"-{CLUSTER}"),
+        image=wanted["image"] or image(context),
         image_pull_policy=context["image"]["pullPolicy"],
         args=["agent", "--cluster", "--config", f"{agent_config.ETC}/{FILE}"],
         env=[

@@ -38,13 +38,13 @@ def test_the_last_stage_is_the_agent() -> None:
 
 
 def test_no_compiler_and_no_pip_is_left() -> None:
-    for name in ("runtime", "agent", "cluster", "backup", "restore-test"):
+    for name in ("runtime", "agent", "backup", "restore-test"):
         assert not re.search(r"\bgcc\b|libsystemd-dev|pip install", stage(name)), name
     assert "site-packages/pip*" in stage("runtime")
 
 
 def test_the_image_is_not_root_unless_a_pod_says_so() -> None:
-    for name in ("runtime", "agent", "cluster", "backup", "restore-test"):
+    for name in ("runtime", "agent", "backup", "restore-test"):
         assert re.findall(r"^USER (\S+)", stage(name), re.MULTILINE)[-1] == f"{NOBODY}:{NOBODY}"
     assert agent_pod()["containers"][0]["securityContext"]["runAsUser"] == 0
 

@@ -36,7 +36,7 @@ from agent.kube.event_body import Announcement
 from agent.kube.pod_changes import Change, PodChange
 from agent.kube.publisher import Publisher
 from agent.model import BlindSpot, Incident, Pod, Record
-from agent.recorder.frame import Frame
+from agent.recorder.frame import PSI, Frame, Key, Row
 from agent.recorder.host import Host
 from agent.recorder.loop import Second
 from agent.recorder.sampler import Taken
@@ -238,8 +238,12 @@ class Daemon:
         pod = Pod("prod", name, f"uid-prod-{name}", "StatefulSet/db", node=NODE)
         self.inbox.put("pods", PodChange(Change.DELETED, pod, (), "2"))
 
-    def is_sampled(self) -> None:
-        frame = Frame(round(self.now_s * 1000))
+    def is_sampled(self, io_waiting_pct: float | None = None) -> None:
+        """Without a number the kernel counts no pressure."""
+        rows: dict[Key, Row] = {}
+        if io_waiting_pct is not None:
+            rows[PSI, "io"] = (round(io_waiting_pct * 100), 0, 0, 0)
+        frame = Frame(round(self.now_s * 1000), rows)
         self.inbox.put("recorder", Second(Taken(frame)))
 
     def sandboxes_change(self, *names: str) -> None:

@@ -64,12 +64,14 @@ class NodeTree:
         self.memory()
         self.disks({"vda": (1000, 2000)})
 
-    def pressure(self, io_us: int = 0, cpu_us: int = 0, memory_us: int = 0) -> None:
+    def pressure(
+        self, io_us: int = 0, cpu_us: int = 0, memory_us: int = 0, io_pct: float = 1.25
+    ) -> None:
         """Write the node's three pressure files."""
         folder = self.root / "proc/pressure"
         folder.mkdir(parents=True, exist_ok=True)
         for name, total in (("io", io_us), ("cpu", cpu_us), ("memory", memory_us)):
-            _write(folder / name, pressure_text(total))
+            _write(folder / name, pressure_text(total, io_pct if name == "io" else 1.25))
 
     def memory(self, available_kib: int = 4_000_000, refaults: int = 0) -> None:
         """Write meminfo and vmstat."""
@@ -126,10 +128,10 @@ class NodeTree:
             _files(cgroup / "unified" / path, {"io.pressure": pressure_text(use.stalled_us)})
 
 
-def pressure_text(total_us: int) -> str:
+def pressure_text(total_us: int, some_pct: float = 1.25) -> str:
     """A pressure file."""
     return (
-        f"some avg10=1.25 avg60=0.50 avg300=0.10 total={total_us}\n"
+        f"some avg10={some_pct:.2f} avg60=0.50 avg300=0.10 total={total_us}\n"
         f"full avg10=0.75 avg60=0.20 avg300=0.05 total={total_us // 2}\n"
     )
 

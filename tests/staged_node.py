@@ -60,10 +60,12 @@ class Kernel:
     def step(self, passed_s: float) -> None:
         """Let so much time pass."""
         strained = self.strained.is_set()
-        for name, share in (_STRAINED if strained else _CALM).items():
+        shares = _STRAINED if strained else _CALM
+        for name, share in shares.items():
             self._pressure_us[name] += share * passed_s * 1e6
         self._read_bytes += int(passed_s * (_READ_BYTES_PER_S if strained else 200_000))
-        self.tree.pressure(**{name: int(total) for name, total in self._pressure_us.items()})
+        totals = {name: int(total) for name, total in self._pressure_us.items()}
+        self.tree.pressure(**totals, io_pct=100 * shares["io_us"])
         self.tree.disks({"vda": (self._read_bytes // _SECTOR_BYTES, 2000)})
         reads = self._read_bytes // 16_384
         use = Use(read_bytes=self._read_bytes, reads=reads, memory_bytes=200 << 20)

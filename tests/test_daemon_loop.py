@@ -14,6 +14,7 @@ from agent.rules.catalogue import Catalogue, Reading
 from tests.agents import kill_lines, oom_lines, uid_of
 from tests.daemons import T0, Daemon
 from tests.replay import entry
+from tests.test_attribution import process
 
 
 @pytest.fixture
@@ -261,3 +262,14 @@ def test_a_source_with_too_much_to_say_loses_its_own(daemon: Daemon) -> None:
     assert daemon.parts.metrics.value("facts_dropped_total", "recorder") == 44
     assert daemon.parts.metrics.value("facts_dropped_total", "journal") == 0
     assert daemon.parts.digest.reading.cursor == "s=9"
+
+
+@pytest.mark.parametrize(("waiting_pct", "seen"), [(None, 1), (5.0, 0), (60.0, 1)])
+def test_titles_of_walsenders_are_read_while_something_waits_or_may(
+    daemon: Daemon, tmp_path: Path, waiting_pct: float | None, seen: int
+) -> None:
+    daemon.is_sampled(waiting_pct)
+    title = 'postgres: walsender repl [local] sending backup "pg_basebackup base backup"'
+    process(tmp_path, 10, title, "/system.slice/postgresql.service")
+    daemon.pass_time(20)
+    assert len(daemon.parts.backups.running) == seen

@@ -2,7 +2,8 @@
 
 An announcement is a small JSON file on the host's tmpfs, made by ``knockon backup``. A walsender
 that streams a base backup says so in its process title (Postgres' ps_status.c); titles are read
-only where the host's processes can be seen and something waits for the disk.
+only where the host's processes can be seen and something waits for the disk, or may: not every
+kernel counts pressure.
 """
 
 from __future__ import annotations

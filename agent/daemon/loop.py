@@ -122,7 +122,8 @@ class Loop:
         stepped = self._stepped_back(moment)
         items = parts.inbox.take(MOST_ITEMS)
         fresh = parts.digest.take(items, now_s)
-        titles = parts.digest.seconds.io_waiting_pct >= _TITLES_FROM_PCT
+        waiting_pct = parts.digest.seconds.io_waiting_pct
+        titles = waiting_pct is None or waiting_pct >= _TITLES_FROM_PCT
         fresh += parts.backups.look(now_s, parts.digest.pods.all(), titles=titles)
         if fresh:
             parts.live.add(fresh)

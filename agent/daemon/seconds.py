@@ -21,7 +21,7 @@ class Seconds:
     metrics: Metrics
     ring: Path
     last_s: float | None = None
-    io_waiting_pct: float = 0.0
+    io_waiting_pct: float | None = None  # none where the kernel counts no pressure
     trouble: str = ""
     last_probe_s: dict[str, float] = field(default_factory=dict)
     gaps: list[tuple[float, float]] = field(default_factory=list)  # since they were last asked for
@@ -40,7 +40,7 @@ class Seconds:
                 self.metrics.total("pressure_waiting_seconds_total", row[1] / 1e6, resource)
                 self.metrics.total("pressure_stalled_seconds_total", row[3] / 1e6, resource)
         io = frame.rows.get((PSI, "io"))
-        self.io_waiting_pct = io[0] / 100 if io else 0.0
+        self.io_waiting_pct = io[0] / 100 if io else None
         for probe in second.probes:
             self._probe(probe)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import http.client
 import json
 import socket
@@ -14,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.certificates import Tls
-from agent.daemon.http import Pages, Pulse
+from agent.daemon.http import About, Pages, Pulse
 from agent.daemon.listener import HttpServer
 from agent.daemon.store import Store
 from agent.errors import UserError
@@ -22,6 +24,7 @@ from agent.sources.kept import kept, packed, unpacked
 from tests.daemons import AtOnce
 from tests.fake_certs import HAS_OPENSSL, make_certs
 from tests.handmade import founding
+from tests.pages import read_page
 
 
 @pytest.fixture
@@ -30,7 +33,7 @@ def pages(tmp_path: Path) -> Pages:
     victims = [{"namespace": "prod", "pod": "pg-0", "uid": "u"}]
     known = {"id": "abcd", "node": "n1", "victims": victims}
     store.put("abcd", {"incidents": [known], "stage": "open"}, packed(kept(founding())))
-    return Pages(lambda: b"a 1\n", Pulse(), store)
+    return Pages(lambda: b"a 1\n", Pulse(), store, about=About("n1"))
 
 
 @pytest.fixture
@@ -66,11 +69,39 @@ def test_the_pages(server: HttpServer, pages: Pages) -> None:
     pages.pulse.ready = True
     assert get(server, "/readyz")[0] == 200
     assert get(server, "/healthz")[0] == 200
-    assert get(server, "/", "HEAD") == (200, "text/plain; charset=utf-8", "")
+    assert get(server, "/", "HEAD") == (200, "text/html; charset=utf-8", "")
+    live = json.loads(get(server, "/live?since=0")[2])
+    assert (live["node"], live["rows"]) == ("n1", [])
+
+
+def test_the_page_runs_nothing_but_its_own_script(pages: Pages) -> None:
+    status, kind, body, headers = pages.answer("/")
+    assert (status, kind) == (200, "text/html; charset=utf-8")
+    page = read_page(body.decode())
+    assert page.unbalanced == []
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; connect-src 'self'; ")
+    assert "unsafe" not in policy
+    for name, text in page.blocks:
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"{name}-src 'sha256-{digest}'" in policy
+    assert page.values("style") == []
+    places = [*page.values("href"), *page.values("src")]
+    assert places
+    assert [one for one in places if one.startswith(("/", "http"))] == [], "relative, for proxies"
+
+
+def test_no_answer_is_guessed_at_or_kept(server: HttpServer) -> None:
+    link = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    link.request("GET", "/incidents/abcd")
+    headers = link.getresponse().headers
+    link.close()
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
 
 
 def test_a_whole_diagnosis_can_be_had(pages: Pages) -> None:
-    status, kind, raw = pages.answer("/incidents/abcd/diagnosis")
+    status, kind, raw, _ = pages.answer("/incidents/abcd/diagnosis")
     assert (status, kind) == (200, "application/zlib")
     there = unpacked(raw)
     assert there
@@ -100,7 +131,7 @@ def test_nothing_can_be_changed(server: HttpServer, method: str) -> None:
 def test_a_loop_that_stands_still_is_not_healthy(pages: Pages) -> None:
     times_s = iter((0.0, 31.0))
     still = replace(pages, pulse=Pulse(lambda: next(times_s)))
-    status, _, said = still.answer("/healthz")
+    status, _, said, _ = still.answer("/healthz")
     assert status == 503
     assert b"heartbeat is 31" in said
 

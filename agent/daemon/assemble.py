@@ -19,7 +19,7 @@ from agent.daemon.config import Config
 from agent.daemon.digest import Digest
 from agent.daemon.gauges import Gauges
 from agent.daemon.herald import Herald
-from agent.daemon.http import Pages, Pulse, serve
+from agent.daemon.http import About, Pages, Pulse, serve
 from agent.daemon.lean import few_arenas, settle_down
 from agent.daemon.listener import HttpServer
 from agent.daemon.log import Log
@@ -27,12 +27,8 @@ from agent.daemon.loop import Loop, Parts
 from agent.daemon.metrics import Metrics
 from agent.daemon.minutes import Minutes, minutes_before
 from agent.daemon.notify import notify
-from agent.daemon.places import (
-    node_name,
-    questions_of,
-    ring_path,
-    rule_files,
-)
+from agent.daemon.places import node_name, questions_of, ring_path, rule_files
+from agent.daemon.recent import Recent
 from agent.daemon.rounds import run
 from agent.daemon.seconds import Seconds
 from agent.daemon.state import MOST_FACTS, Memory, Past, load_past
@@ -62,6 +58,7 @@ class Agent:
     stop: threading.Event = field(default_factory=threading.Event)
     writer: Writer = field(default_factory=Writer)
     pulse: Pulse = field(default_factory=Pulse)
+    recent: Recent = field(default_factory=Recent)
     server: HttpServer | None = None
     wiring: Wiring = field(init=False)
 
@@ -124,7 +121,7 @@ class Agent:
             late=POD_OPENERS,
             failed=stumbles.over_facts,
         )
-        seconds = Seconds(metrics, ring_path(config))
+        seconds = Seconds(metrics, ring_path(config), self.recent)
         digest = Digest(catalogue, live, self.wiring.pods, metrics, seconds, stumbles.over_entry)
         gauges = Gauges(metrics)
         gauges.begin()
@@ -208,7 +205,9 @@ class Agent:
             recorder.name_pods(self.wiring.pods.names())
 
     def _serve(self, metrics: Metrics, store: Store) -> None:
-        self.server = serve(self.config.http, Pages(metrics.page, self.pulse, store))
+        about = About(node_name(self.config), self.config.probe.killer_timeout_s)
+        pages = Pages(metrics.page, self.pulse, store, self.recent, about)
+        self.server = serve(self.config.http, pages)
         if self.server is not None:
             self.log.say(f"Listening on port {self.server.port}.", port=self.server.port)
 

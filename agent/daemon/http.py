@@ -1,4 +1,6 @@
-"""The one port: metrics, health, and the incidents of this node as JSON. Nothing can be changed.
+"""The one port: metrics, health, and the incidents of this node: JSON, and a page to look at.
+
+Nothing can be changed.
 
 Health is the age of the loop's last heartbeat and nothing else: neither the API server nor a disk
 can make the kubelet kill us while a node is in trouble.
@@ -8,15 +10,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 
+from agent import __version__
 from agent.daemon.certificates import Tls
 from agent.daemon.config import HttpSettings
 from agent.daemon.config_file import address
 from agent.daemon.exposition import CONTENT_TYPE
 from agent.daemon.listener import Answer, Answering, HttpServer
+from agent.daemon.page.document import page
+from agent.daemon.recent import Recent, number_asked
 from agent.daemon.store import Store
 from agent.report.jsonform import SCHEMA
 
@@ -45,17 +50,28 @@ class Pulse:
 
 
 @dataclass(frozen=True, slots=True)
+class About:
+    """Whose page it is, and how long the killer of this node waits for an answer."""
+
+    node: str = ""
+    killer_timeout_s: float = 60.0
+    version: str = __version__
+
+
+@dataclass(frozen=True, slots=True)
 class Pages:
     """What there is to be seen."""
 
     metrics: Callable[[], bytes]
     pulse: Pulse
     store: Store
+    recent: Recent = field(default_factory=Recent)
+    about: About = field(default_factory=About)
 
-    def answer(self, path: str) -> Answer:
+    def answer(self, path: str, query: str = "") -> Answer:
         """Give status, content type and body of one path."""
         if path == "/metrics":
-            return 200, CONTENT_TYPE, self.metrics()
+            return Answer(200, CONTENT_TYPE, self.metrics())
         if path == "/healthz":
             age_s = self.pulse.age_s
             return _state(age_s < HEARTBEAT_S, f"the loop's last heartbeat is {age_s:.1f} s old")
@@ -63,17 +79,16 @@ class Pages:
             ready = self.pulse.ready
             return _state(ready, "samples are taken" if ready else "no sample was taken so far")
         if path == "/incidents":
-            return 200, _JSON, _json({"schema": SCHEMA, "incidents": self.store.summaries()})
+            return _json({"schema": SCHEMA, "incidents": self.store.summaries()})
         if path.startswith("/incidents/"):
             name, _, part = path.removeprefix("/incidents/").partition("/")
             if part == "" and (found := self.store.document(name)) is not None:
-                return 200, _JSON, found
+                return Answer(200, _JSON, found)
             if part == "diagnosis" and (found := self.store.diagnosis(name)) is not None:
-                return 200, _PACKED, found
-        if path == "/":
-            words = b"knockon agent: /metrics /healthz /readyz /incidents /incidents/ID\n"
-            return 200, _TEXT, words
-        return 404, _TEXT, b"there is no such page\n"
+                return Answer(200, _PACKED, found)
+        if path == "/live":
+            return _json({**asdict(self.about), **self.recent.since(number_asked(query))})
+        return page() if path == "/" else Answer(404, _TEXT, b"there is no such page\n")
 
 
 def serve(settings: HttpSettings, pages: Answering) -> HttpServer | None:
@@ -90,10 +105,9 @@ def serve(settings: HttpSettings, pages: Answering) -> HttpServer | None:
     return server
 
 
-def _state(good: bool, says: str) -> tuple[int, str, bytes]:
-    status = 200 if good else 503
-    return status, _TEXT, f"{says}\n".encode()
+def _state(good: bool, says: str) -> Answer:
+    return Answer(200 if good else 503, _TEXT, f"{says}\n".encode())
 
 
-def _json(document: object) -> bytes:
-    return json.dumps(document).encode() + b"\n"
+def _json(document: object) -> Answer:
+    return Answer(200, _JSON, json.dumps(document).encode() + b"\n")

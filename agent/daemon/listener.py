@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from agent.daemon.certificates import Renewing, Tls
 from agent.errors import UserError
@@ -28,14 +29,28 @@ _REASONS = {
 }
 _TEXT = "text/plain; charset=utf-8"
 
-Answer = tuple[int, str, bytes]
-"""Status, content type and body."""
+_ALWAYS = {  # what a stranger wrote is data, wherever it is opened
+    "Server": "knockon",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Connection": "close",
+}
+
+
+class Answer(NamedTuple):
+    """Status, content type and body of one page, and headers of its own."""
+
+    status: int
+    kind: str
+    body: bytes
+    headers: Mapping[str, str] = {}
 
 
 class Answering(Protocol):
     """Whatever has pages."""
 
-    def answer(self, path: str) -> Answer:
+    def answer(self, path: str, query: str = "") -> Answer:
         """Give the page of a path, which is without its query."""
 
 
@@ -105,13 +120,13 @@ class HttpServer:
         first, ended, _ = head.partition(b"\n")
         words = first.decode("latin-1").split()
         if not ended and len(head) >= _MOST_HEAD_BYTES:
-            return _message(414, _TEXT, b"that is no path of ours\n")
+            return _message(Answer(414, _TEXT, b"that is no path of ours\n"))
         if len(words) != 3 or not words[2].startswith("HTTP/"):
-            return _message(400, _TEXT, b"that is no question\n")
+            return _message(Answer(400, _TEXT, b"that is no question\n"))
         if words[0] not in ("GET", "HEAD"):
-            return _message(501, _TEXT, b"nothing can be changed here\n")
-        status, kind, body = self._pages.answer(words[1].partition("?")[0])
-        return _message(status, kind, body, with_body=words[0] == "GET")
+            return _message(Answer(501, _TEXT, b"nothing can be changed here\n"))
+        path, _, query = words[1].partition("?")
+        return _message(self._pages.answer(path, query), with_body=words[0] == "GET")
 
 
 def _listens(sock: socket.socket) -> bool:
@@ -132,9 +147,10 @@ def _head(sock: socket.socket) -> bytes:
     return data
 
 
-def _message(status: int, kind: str, body: bytes, *, with_body: bool = True) -> bytes:
-    head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nServer: knockon\r\nContent-Type: {kind}\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-    )
-    return head.encode() + (body if with_body else b"")
+def _message(answer: Answer, *, with_body: bool = True) -> bytes:
+    about = {"Content-Type": answer.kind, "Content-Length": len(answer.body)}
+    headers = {**about, **_ALWAYS, **answer.headers}
+    lines = [f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join((*lines, "", ""))
+    return head.encode() + (answer.body if with_body else b"")

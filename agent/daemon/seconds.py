@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.daemon.metrics import Metrics
+from agent.daemon.recent import Recent
 from agent.model import Probe
 from agent.recorder.frame import PSI
 from agent.recorder.loop import Second
@@ -20,6 +21,7 @@ class Seconds:
 
     metrics: Metrics
     ring: Path
+    recent: Recent = field(default_factory=Recent)
     last_s: float | None = None
     io_waiting_pct: float | None = None  # none where the kernel counts no pressure
     trouble: str = ""
@@ -34,6 +36,7 @@ class Seconds:
         at_s = frame.at_ms / 1000
         self._count(at_s)
         self.trouble = second.ring_error
+        self.recent.take(frame, second.probes)
         for resource in _RESOURCES:
             row = frame.rows.get((PSI, resource))
             if row:

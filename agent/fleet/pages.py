@@ -30,8 +30,9 @@ class FleetPages:
     absent: Callable[[], Mapping[str, float]]
     lock: threading.Lock
 
-    def answer(self, path: str) -> Answer:
+    def answer(self, path: str, query: str = "") -> Answer:
         """Give status, content type and body of one path."""
+        del query
         if path == "/healthz":
             age_s = self.pulse.age_s
             return _state(age_s < HEARTBEAT_S, f"the loop's last heartbeat is {age_s:.1f} s old")
@@ -40,7 +41,7 @@ class FleetPages:
 
     def _known(self, path: str) -> Answer:
         if path == "/metrics":
-            return HTTPStatus.OK, CONTENT_TYPE, self.metrics.page()
+            return Answer(HTTPStatus.OK, CONTENT_TYPE, self.metrics.page())
         if path == "/readyz":
             waits = not self.leads()
             ready = waits or self.fleet.ready
@@ -58,14 +59,14 @@ class FleetPages:
                 return _json(found)
         if path == "/":
             words = b"knockon fleet: /metrics /healthz /readyz /incidents /incidents/ID /nodes\n"
-            return HTTPStatus.OK, _TEXT, words
-        return HTTPStatus.NOT_FOUND, _TEXT, b"there is no such page\n"
+            return Answer(HTTPStatus.OK, _TEXT, words)
+        return Answer(HTTPStatus.NOT_FOUND, _TEXT, b"there is no such page\n")
 
 
 def _state(good: bool, says: str) -> Answer:
     status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
-    return status, _TEXT, f"{says}\n".encode()
+    return Answer(status, _TEXT, f"{says}\n".encode())
 
 
 def _json(document: object) -> Answer:
-    return HTTPStatus.OK, _JSON, json.dumps(document).encode() + b"\n"
+    return Answer(HTTPStatus.OK, _JSON, json.dumps(document).encode() + b"\n")

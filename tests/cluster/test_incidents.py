@@ -28,16 +28,18 @@ class Page:
 
     leads: bool = True
 
-    def answer(self, path: str) -> Answer:
+    def answer(self, path: str, query: str = "") -> Answer:
+        del query
         if not self.leads:
-            return 503, "text/plain", b"another replica leads: ask that one\n"
+            return Answer(503, "text/plain", b"another replica leads: ask that one\n")
         if path == "/nodes":
             absent = [{"node": "node-9", "since": None}]
-            return 200, "application/json", json.dumps({"without_agent": absent}).encode()
+            without = json.dumps({"without_agent": absent})
+            return Answer(200, "application/json", without.encode())
         group = {"id": "f1", "verdict": "Storage failed 3 nodes.", "hurt": 15, "incidents": ["a"]}
         one = {"id": "a", "node": "node-1", "cause": "disk_error", "confidence": 0.8, "hurt": 5}
         shown = {"incidents": [one], "fleet": [group], "blind": []}
-        return 200, "application/json", json.dumps(shown).encode()
+        return Answer(200, "application/json", json.dumps(shown).encode())
 
 
 def named(name: str, one: Diagnosis) -> Diagnosis:

@@ -1,0 +1,248 @@
+"""The agent's own page: a real agent, a real browser, and a proxy below a path between them."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.report.jsonform import document
+from agent.report.view import Report, report
+from tests.agents import Site, kill_lines, now_us, site, until
+from tests.browser import Browser, chromium
+from tests.fake_runtimes import runtime, silent
+from tests.handmade import founding, origin, unknown
+from tests.hostile import TEXTS, hostile_report
+from tests.path_proxy import path_proxy
+from tests.replay import JournalWriter, entry, journal_writer, remote_tool
+
+TOOL = remote_tool() or ""
+ROWS = "return [...document.querySelectorAll('#rows tr')].map((r) => r.textContent)"
+SHOWN = "return document.getElementById('one').textContent"
+ENTER = "\ue007"
+
+pytest.importorskip("systemd._reader", reason="systemd-python is not installed")
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(not TOOL, reason="systemd-journal-remote is not installed"),
+]
+
+
+@dataclass(slots=True)
+class Node:
+    """A running agent that has incidents of the past, and a journal to add to."""
+
+    site: Site
+    writer: JournalWriter
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.site.port()}/"
+
+
+def told(one: Report, number: int, **more: object) -> tuple[str, str]:
+    """An incident as an agent keeps it: its id, and its line."""
+    whole: dict[str, Any] = {**document(one), "stage": "settled"}
+    name = f"abcd{number:04x}"
+    whole["incidents"] = [{**whole["incidents"][0], "id": name, **more}]
+    return name, json.dumps(whole)
+
+
+def keep_incidents(folder: Path) -> None:
+    folder.mkdir(parents=True)
+    kept = [
+        told(report([founding()], origin()), 0),
+        told(report([unknown()], origin()), 1),
+        told(report([founding()], origin()), 2, planned=True, cause="planned_restart"),
+        *(told(hostile_report(text), 16 + n) for n, text in enumerate(TEXTS)),
+    ]
+    for name, line in kept:
+        (folder / f"{name}.json").write_text(line + "\n", "utf-8")
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="knockon-")))
+        keep_incidents(folder / "state" / "incidents")
+        socket = folder / "docker.sock"
+        stack.enter_context(runtime(socket, silent))
+        probing = {"docker": str(socket), "mean_gap_s": 1.0}
+        one = stack.enter_context(site(folder, probe=probing, incidents={"settle_s": 20.0}))
+        writer = stack.enter_context(journal_writer(TOOL, one.journal / "a.journal"))
+        writer.write([entry(now_us() - 10**6, "quiet", _SYSTEMD_UNIT="docker.service")])
+        until(lambda: any(file.stat().st_size for file in one.journal.glob("*.journal")))
+        one.start()
+        one.ready()
+        yield Node(one, writer)
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Browser]:
+    with chromium() as made:
+        yield made
+
+
+@pytest.fixture
+def browser(started: Browser) -> Browser:
+    started.size(1440, 900)
+    return started
+
+
+def show(browser: Browser, url: str) -> None:
+    browser.open("about:blank")  # else a change of the fragment alone loads nothing
+    browser.open(url)
+    wait(lambda: browser.run("return document.documentElement.dataset.ready") == "yes")
+
+
+def wait(happens: Callable[[], bool]) -> None:
+    until(happens, longest_s=60.0)
+
+
+def test_shows_incidents_and_charts_and_asks_nobody_else(browser: Browser, node: Node) -> None:
+    show(browser, node.url)
+    rows = browser.run(ROWS)
+    assert len(rows) == 3 + len(TEXTS)
+    assert "No incident is open." in browser.run("return document.body.innerText")
+    wait(lambda: browser.run("return document.querySelectorAll('.chart:not([hidden])').length") > 2)
+    labels = browser.run(
+        "return [...document.querySelectorAll('.chart svg')].map((e) => e.ariaLabel)"
+    )
+    assert all("the last ten minutes" in label for label in labels)
+    asked = browser.requests()
+    assert {url.removeprefix(node.url).partition("?")[0] for url in asked} == {
+        "",
+        "live",
+        "incidents",
+    }
+    assert browser.complaints() == []
+
+
+def test_charts_go_on_while_one_looks(browser: Browser, node: Node) -> None:
+    show(browser, node.url)
+    end = "return document.querySelector('.axis span:last-child').textContent"
+    wait(lambda: browser.run(end) != "")
+    first = browser.run(end)
+    wait(lambda: browser.run(end) > first)
+    said = "return [...document.querySelectorAll('.chart')].map((e) => e.textContent).join()"
+    wait(lambda: "docker ps answersno answer for" in browser.run(said))
+    assert "the killer waits 60 s" in browser.run(said)
+    asked = [url for url in browser.requests() if "live?since=" in url]
+    assert asked[0].endswith("since=0")
+    assert not asked[-1].endswith("since=0"), "what was shown once is not asked for again"
+
+
+def test_an_incident_that_happens_now_appears(browser: Browser, node: Node) -> None:
+    show(browser, node.url)
+    before = len(browser.run(ROWS))
+    node.writer.write(kill_lines())
+    wait(lambda: len(browser.run(ROWS)) == before + 1)
+    assert browser.run("return document.getElementById('state').textContent").startswith("Open: ")
+    assert browser.run(ROWS)[0].find("open") > 0
+    wait(lambda: "No incident is open." in browser.run("return document.body.innerText"))
+
+
+def test_filters_by_words_cause_and_plan(browser: Browser, node: Node) -> None:
+    show(browser, node.url)
+    every = len(browser.run(ROWS))
+    browser.run("document.getElementById('words').focus()")
+    browser.keys("prod/pg-0")
+    assert [("health monitor" in row) for row in browser.run(ROWS)] == [True, True]
+    assert browser.run("return document.getElementById('count').textContent") == f"2 of {every}"
+    browser.run("document.getElementById('planned').click()")
+    assert len(browser.run(ROWS)) == 1
+    choose = (
+        "const e = document.getElementById(arguments[0]); e.value = arguments[1];"
+        "e.dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    browser.run(choose, "words", "")
+    browser.run(choose, "cause", "unknown")
+    assert all("does not say why" in row for row in browser.run(ROWS))
+    browser.run(choose, "cause", "")
+    browser.run(choose, "since", "24")
+    assert "The health monitor killed docker" not in "".join(browser.run(ROWS))
+    browser.run(choose, "words", "no such thing")
+    assert "No incident fits this filter." in browser.run("return document.body.innerText")
+
+
+def test_one_incident_is_a_link_away_by_keyboard(browser: Browser, node: Node) -> None:
+    show(browser, node.url)
+    browser.run("document.querySelector('#rows a[href=\"#abcd0000\"]').focus()")
+    browser.keys(ENTER)
+    wait(lambda: "Killer" in browser.run(SHOWN))
+    text = browser.run(SHOWN)
+    for said in (
+        "kube-docker-monitor.service",
+        "I/O saturation",
+        "pod prod/backup-7",
+        "5 pods",
+        "Give backup-7 a rate limit",
+        "outage: its only member",
+        "knockon why pod/pg-0 -n prod --html report.html",
+    ):
+        assert said in text
+    assert browser.run("return document.activeElement.id") == "one"
+    assert browser.run(
+        "return document.querySelector('#one a[href^=incidents]').getAttribute('href')"
+    ) == ("incidents/abcd0000")
+    show(browser, f"{node.url}#abcd0001")
+    assert "does not say why" in browser.run(SHOWN)
+    show(browser, f"{node.url}#ffffffff")
+    assert "not kept here" in browser.run(SHOWN)
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)))
+def test_hostile_names_are_harmless(browser: Browser, node: Node, number: int) -> None:
+    show(browser, f"{node.url}#abcd{16 + number:04x}")
+    wait(lambda: "Killer" in browser.run(SHOWN))
+    assert browser.run("return document.title").startswith("Knock-on")
+    assert (
+        browser.run("return document.querySelectorAll('img, iframe, object, svg svg').length") == 0
+    )
+    assert browser.run("return document.scripts.length") == 1
+    assert browser.run("return document.querySelector('#one code')") is None, "nothing to paste"
+    assert browser.complaints() == []
+    assert all(url.startswith(node.url) for url in browser.requests() if url != "about:blank")
+
+
+def test_works_below_the_path_of_a_proxy(browser: Browser, node: Node) -> None:
+    with path_proxy(node.url.rstrip("/")) as proxy:
+        show(browser, f"{proxy.url}#abcd0000")
+        wait(lambda: "Killer" in browser.run(SHOWN))
+        end = "return document.querySelector('.axis span:last-child').textContent"
+        wait(lambda: browser.run(end) != "")
+        links = browser.run("return [...document.links].map((e) => e.href)")
+        assert all(link.startswith(f"{proxy.url}/") for link in links)
+        assert browser.complaints() == []
+        assert all(url.startswith(proxy.url) for url in browser.requests() if url != "about:blank")
+        assert proxy.strays == []
+
+
+@pytest.mark.parametrize("size", [(390, 844), (1440, 900)])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nothing_is_wider_than_the_screen(
+    browser: Browser, node: Node, size: tuple[int, int], dark: bool
+) -> None:
+    browser.size(*size, dark=dark)
+    show(browser, f"{node.url}#abcd0000")
+    wait(lambda: "Killer" in browser.run(SHOWN))
+    assert browser.run("return document.documentElement.scrollWidth") <= size[0]
+    small = browser.run(
+        "return [...document.querySelectorAll('main *')].filter((e) => e.checkVisibility()"
+        " && parseFloat(getComputedStyle(e).fontSize) < 12).map((e) => e.outerHTML.slice(0, 90))"
+    )
+    assert small == []
+
+
+def test_an_agent_that_is_gone_is_said_to_be_gone(browser: Browser, node: Node) -> None:
+    show(browser, node.url)
+    node.site.kill()
+    heard = "return document.getElementById('heard').textContent"
+    wait(lambda: "does not answer" in browser.run(heard))
+    assert len(browser.run(ROWS)) > 3, "and what was told stays"

@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.browser import Browser, chromium
-from tests.lab.drill.__main__ import ORDER
+from tests.lab.drill.__main__ import ORDER, made
 from tests.lab.drill.arm import Outcome, play
 from tests.lab.drill.node import PODS, Node, node, until
 from tests.lab.drill.page import as_page
-from tests.lab.drill.played import evening
 from tests.lab.drill.setting import Ending, Setting
 from tests.lab.drill.verdict import as_text, line
 from tests.lab.drill.witness import watching
@@ -102,15 +101,20 @@ def test_the_governed_backup_did_read(endings: dict[Ending, Outcome]) -> None:
     assert read > alone
 
 
+@pytest.fixture(scope="module")
+def page(endings: dict[Ending, Outcome], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    kept = os.environ.get("KNOCKON_DRILL_PAGE")
+    path = Path(kept) if kept else tmp_path_factory.mktemp("page") / "drill.html"
+    path.write_text(as_page(list(endings.values()), made()), "utf-8")
+    return path
+
+
 @pytest.mark.parametrize("width", [390, 1440])
-def test_the_page_asks_nobody_and_fits_the_screen(
-    browser: Browser, tmp_path: Path, width: int
-) -> None:
-    path = tmp_path / "drill.html"
-    path.write_text(as_page(evening(), "a Friday"), "utf-8")
+def test_the_page_asks_nobody_and_fits_the_screen(browser: Browser, page: Path, width: int) -> None:
     browser.size(width, 844)
-    browser.open(path)
-    assert browser.requests() == [path.as_uri()]
+    browser.open(page)
+    assert page.stat().st_size < 300_000
+    assert browser.requests() == [page.as_uri()]
     assert browser.complaints() == []
     assert browser.run("return document.querySelectorAll('svg .data').length") == 24
     assert browser.run("return document.documentElement.scrollWidth") <= width

@@ -76,7 +76,7 @@ def summary(rows: Iterable[Mapping[str, object]]) -> str:
         kills[str(one["ending"])] += str(one["killed"]) == "True"
     said = []
     for ending, count in runs.items():
-        bound = f" (95 % bound: {3 / count:.0%})" if not kills[ending] else ""
+        bound = f" (95 % bound: {min(1.0, 3 / count):.0%})" if not kills[ending] else ""
         said.append(f"{ending}: docker killed in {kills[ending]} of {count} runs{bound}\n")
     return "".join(said)
 

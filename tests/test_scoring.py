@@ -15,7 +15,7 @@ from bench.diagnosis.baselines import keyword_majority, largest_writer
 from bench.diagnosis.cases import Case, Unusable
 from bench.diagnosis.harness import run
 from bench.diagnosis.report import as_json, below_thresholds
-from bench.diagnosis.score import UNREADABLE, Outcome, Scored, Share, Verdict, score
+from bench.diagnosis.score import UNREADABLE, Outcome, Scored, Share, Verdict, at_threshold, score
 from bench.diagnosis.table import render
 from bench.diagnosis.truth import Truth
 
@@ -168,13 +168,23 @@ class TestLeaveOneFamilyOut:
             "one": said("runtime_hang", fired=shared, decisive=shared),
             "two": said("runtime_hang", fired=own, decisive=own),
         }
-        engine = StubEngine(answers, weakened={"two": said("unknown")})
+        weakened = {"one": said("disk_full", 0.9), "two": said("unknown")}
+        engine = StubEngine(answers, weakened=weakened)
         report = run([case("one", HANG), case("two", HANG)], engine, leave_out=True)
         assert report.left_out is not None
         assert report.left_out.top1 == Share(1, 2)
         assert report.left_out.weakened == report.left_out.lost == ("two",)
         assert report.left_out.families == 2
         assert "lost: two" in render(report)
+        assert report.left_out.blinded_top1 == Share(0, 2)
+        assert report.left_out.blinded_wrong == Share(1, 2)
+
+    def test_other_thresholds_are_tried_on_the_same_loss(self) -> None:
+        unsure = said("unknown", ranked=(("runtime_hang", 0.45),))
+        cases = [Scored("due", HANG, unsure), Scored("silent", HIDDEN, unsure)]
+        low, high = at_threshold(cases, 0.4), at_threshold(cases, 0.5)
+        assert (low.right, low.wrong, low.abstained) == (Share(1, 1), 0, Share(0, 1))
+        assert (high.right, high.wrong, high.abstained) == (Share(0, 1), 0, Share(1, 1))
 
 
 class TestReports:

@@ -7,6 +7,10 @@ other case of the whole set are taken away and the case is diagnosed again: what
 what other cases have in common with it. A case whose rules are all shared keeps its plain verdict.
 The top-1 so reached is an honest, pessimistic estimate for cases never seen: a rule that
 recognises a daemon's own words is lost although it would serve the next case of its kind.
+
+**Blinded.** Each case is also diagnosed without every rule that its answer rests on, shared or not:
+what happens when all those words are reworded at once. Silence is then the right answer; what
+counts is how often another cause is named with high confidence.
 """
 
 from __future__ import annotations
@@ -20,7 +24,9 @@ from agent.model import Sample
 from bench.diagnosis.baselines import keyword_majority, largest_writer
 from bench.diagnosis.cases import Case, Unusable
 from bench.diagnosis.report import Baseline, LeftOut, Report
-from bench.diagnosis.score import Outcome, Scored, Share, Verdict, score
+from bench.diagnosis.score import Outcome, Scored, Share, Verdict, at_threshold, score
+
+THRESHOLDS = (0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7)
 
 
 class Engine(Protocol):
@@ -74,7 +80,21 @@ def leave_one_family_out(
         if before.outcome is Outcome.OK and now.outcome is not Outcome.OK
     ]
     families = {one.verdict.decisive for one in scored if one.verdict.decisive}
-    return LeftOut(score(again).top1, len(families), tuple(weakened), tuple(lost))
+    blind = score([_blinded(case, one, engine) for case, one in zip(cases, scored, strict=True)])
+    return LeftOut(
+        top1=score(again).top1,
+        families=len(families),
+        weakened=tuple(weakened),
+        lost=tuple(lost),
+        thresholds=tuple(at_threshold(again, one) for one in THRESHOLDS),
+        blinded_top1=blind.top1,
+        blinded_wrong=blind.wrong_confident,
+    )
+
+
+def _blinded(case: Case, plain: Scored, engine: Engine) -> Scored:
+    decisive = plain.verdict.decisive
+    return replace(plain, verdict=engine.verdict(case, decisive)) if decisive else plain
 
 
 def _keywords(cases: Sequence[Case], engine: Engine) -> Baseline:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.diagnosis.cases import Unusable
-from bench.diagnosis.score import Scored, Scores, Share, expected_word
+from bench.diagnosis.score import Scored, Scores, Share, Threshold, expected_word
 
 SCHEMA = "knockon-bench/v1"
 
@@ -28,6 +28,9 @@ class LeftOut:
     families: int
     weakened: tuple[str, ...]  # ids of the cases that lost a rule
     lost: tuple[str, ...]  # ids that were right with all rules and no longer are
+    thresholds: tuple[Threshold, ...]  # what other thresholds would have done, under the same loss
+    blinded_top1: Share  # every case without all rules that its answer rests on
+    blinded_wrong: Share  # and then wrong with high confidence: does it fail silently or loudly?
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +128,14 @@ def _share(share: Share) -> dict[str, float | int | None]:
 
 
 def _left_out(left: LeftOut | None) -> dict[str, Any] | None:
-    return None if left is None else asdict(left) | {"top1": _share(left.top1)}
+    if left is None:
+        return None
+    return asdict(left) | {
+        "top1": _share(left.top1),
+        "blinded_top1": _share(left.blinded_top1),
+        "blinded_wrong": _share(left.blinded_wrong),
+        "thresholds": [
+            asdict(one) | {"right": _share(one.right), "abstained": _share(one.abstained)}
+            for one in left.thresholds
+        ],
+    }

@@ -137,6 +137,34 @@ def score(cases: Sequence[Scored]) -> Scores:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """What would come of naming the best hypothesis from this confidence on."""
+
+    named_from: float
+    right: Share  # of the answerable cases
+    wrong: int  # of those, another cause named
+    abstained: Share  # of the insufficient cases
+
+
+def at_threshold(cases: Sequence[Scored], named_from: float) -> Threshold:
+    """Answer every case anew with the best hypothesis if it reaches ``named_from``."""
+    told = [(case, _first(case.verdict, named_from)) for case in cases if not case.truth.quiet]
+    due = [(case.truth.expected, said) for case, said in told if case.truth.answerable]
+    silent = [said for case, said in told if not case.truth.answerable]
+    return Threshold(
+        named_from,
+        Share(sum(expected == said for expected, said in due), len(due)),
+        sum(said not in (expected, _UNKNOWN) for expected, said in due),
+        Share(silent.count(_UNKNOWN), len(silent)),
+    )
+
+
+def _first(verdict: Verdict, named_from: float) -> str:
+    cause, confidence = verdict.ranked[0] if verdict.ranked else (_UNKNOWN, 0.0)
+    return cause if confidence >= named_from else _UNKNOWN
+
+
 def expected_word(truth: Truth) -> str:
     """The right answer as one word; a quiet case has a word of its own."""
     return "quiet" if truth.quiet else truth.expected

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bench.diagnosis.report import Baseline, LeftOut, Report
-from bench.diagnosis.score import HIGH_CONFIDENCE, Outcome, Scored, Scores, Share, expected_word
+from bench.diagnosis.score import (
+    HIGH_CONFIDENCE,
+    Outcome,
+    Scored,
+    Scores,
+    Share,
+    Threshold,
+    expected_word,
+)
 from bench.rows import text_table
 
 
@@ -101,5 +109,19 @@ def _left_out(left: LeftOut, plain: Share) -> str:
         "Leave one family out (no case may use a rule that it alone touches)\n"
         f"top-1 {left.top1}; with all rules {plain}\n"
         f"{left.families} families; {len(left.weakened)} cases lost rules, "
-        f"{len(left.lost)} of them their right answer{lost}"
+        f"{len(left.lost)} of them their right answer{lost}\n\n"
+        "The same with other thresholds for naming a cause\n"
+        f"{_threshold_table(left.thresholds)}\n\n"
+        "Blinded (every case without all rules that its answer rests on)\n"
+        f"top-1 {left.blinded_top1}; "
+        f"wrong with confidence >= {HIGH_CONFIDENCE} {left.blinded_wrong}"
     )
+
+
+def _threshold_table(thresholds: Sequence[Threshold]) -> str:
+    head = ("named from", "right", "wrong", "unknown where it is due")
+    cells = [
+        (f"{one.named_from:.2f}", str(one.right), str(one.wrong), str(one.abstained))
+        for one in thresholds
+    ]
+    return text_table(head, cells)

@@ -1,9 +1,9 @@
 """``python -m bench.agent``: what the whole agent costs on a full node, quiet and in a storm.
 
 110 pods of two containers (330 control groups) as files on a tmpfs, a real journal file written
-live, and the fake API server. In the storm 4,500 journal lines and 1,000 pod updates come a minute.
-CPU and memory are of all its processes; memory is given as RSS, which counts shared pages in each,
-and as PSS, which counts them once.
+live, and the fake API server, over TLS with a client certificate as real ones are. In the storm
+4,500 journal lines and 1,000 pod updates come a minute. CPU and memory are of all its processes;
+memory is given as RSS, which counts shared pages in each, and as PSS, which counts them once.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from bench.recorder import ACTIVE, PODS, Load
 from bench.rows import Row, machine_line, rows_table
 from tests.agents import NODE, ROOT, Site, changed_now, kill_lines, now_us, site
 from tests.fake_api import FakeApi
+from tests.fake_certs import HAS_OPENSSL, make_certs
 from tests.fake_pods import pod
 from tests.node_tree import NodeTree, uid
 from tests.replay import JournalWriter, entry, journal_writer, read_entries, remote_tool
@@ -69,7 +70,10 @@ def bench(smoke: bool) -> list[Row]:
 @contextmanager
 def _running(tool: str) -> Iterator[tuple[Site, FakeApi, JournalWriter]]:
     place = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="knockon-bench-", dir=place) as name, FakeApi() as api:
+    with (
+        tempfile.TemporaryDirectory(prefix="knockon-bench-", dir=place) as name,
+        _api(Path(name)) as api,
+    ):
         folder = Path(name)
         load = Load(NodeTree(folder / "node"), ACTIVE)
         for number in range(PODS):
@@ -96,6 +100,10 @@ def _running(tool: str) -> Iterator[tuple[Site, FakeApi, JournalWriter]]:
             finally:
                 stop.set()
                 living.join()
+
+
+def _api(folder: Path) -> FakeApi:
+    return FakeApi(make_certs(folder) if HAS_OPENSSL else None)
 
 
 def _compiled(folder: Path) -> None:

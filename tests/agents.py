@@ -79,10 +79,15 @@ def victims(count: int) -> list[dict[str, Any]]:
 
 def kubeconfig(folder: Path, api: FakeApi) -> Path:
     path = folder / "kubeconfig.json"
+    cluster, user = {"server": api.url}, {}
+    if api.certs is not None:
+        cluster["certificate-authority"] = str(api.certs.authority)
+        user["client-certificate"] = str(api.certs.client.certificate)
+        user["client-key"] = str(api.certs.client.key)
     document = {
-        "clusters": [{"name": "c", "cluster": {"server": api.url}}],
+        "clusters": [{"name": "c", "cluster": cluster}],
         "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {}}],
+        "users": [{"name": "u", "user": user}],
         "current-context": "x",
     }
     path.write_text(json.dumps(document))

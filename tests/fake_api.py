@@ -68,7 +68,7 @@ class FakeApi:
         self.most_watches: Counter[str] = Counter()  # open at the same time
         self.sent_bytes = self.received_bytes = 0  # of bodies
         self.stopping = threading.Event()
-        self._certs = certs
+        self.certs = certs
         self.connections = 0  # ever opened
         self._connections: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -90,7 +90,7 @@ class FakeApi:
     @property
     def url(self) -> str:
         """Where clients find it."""
-        return f"{'https' if self._certs else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.certs else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def counts(self) -> Counter[tuple[str, str]]:
@@ -99,14 +99,14 @@ class FakeApi:
 
     def access(self, token: str = "", *, with_certificate: bool = False) -> Access:
         """How a client of ours gets in."""
-        if self._certs is None:
+        if self.certs is None:
             return Access("127.0.0.1", self.port, tls=False)
-        pair = self._certs.client if with_certificate else None
+        pair = self.certs.client if with_certificate else None
         return Access(
             host="127.0.0.1",
             port=self.port,
             token=token,
-            authority=Pem(self._certs.authority),
+            authority=Pem(self.certs.authority),
             certificate=Pem(pair.certificate) if pair else None,
             key=Pem(pair.key) if pair else None,
         )
@@ -134,7 +134,7 @@ class FakeApi:
 
     def joined(self, connection: socket.socket) -> socket.socket:
         """Keep a connection in mind; with certificates it becomes a TLS one."""
-        if self._certs is not None:
+        if self.certs is not None:
             connection = self._tls().wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
@@ -149,10 +149,10 @@ class FakeApi:
             self._connections.discard(connection)
 
     def _tls(self) -> ssl.SSLContext:
-        assert self._certs is not None
+        assert self.certs is not None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self._certs.server.certificate, self._certs.server.key)
-        context.load_verify_locations(self._certs.authority)
+        context.load_cert_chain(self.certs.server.certificate, self.certs.server.key)
+        context.load_verify_locations(self.certs.authority)
         context.verify_mode = ssl.CERT_OPTIONAL
         return context
 

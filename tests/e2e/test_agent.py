@@ -29,6 +29,7 @@ from tests.agents import (
     victims,
 )
 from tests.fake_api import FakeApi
+from tests.fake_certs import HAS_OPENSSL, make_certs
 from tests.replay import JournalWriter, entry, journal_writer, remote_tool
 
 TOOL = remote_tool() or ""
@@ -48,6 +49,23 @@ def api() -> Iterator[FakeApi]:
         for thing in victims(3):
             server.store.put("pods", thing)
         yield server
+
+
+@pytest.mark.skipif(not HAS_OPENSSL, reason="openssl is not installed")
+def test_the_same_over_tls_with_a_client_certificate(tmp_path: Path) -> None:
+    with FakeApi(make_certs(tmp_path)) as api:
+        api.tokens = set()  # nobody gets in by a token
+        for thing in victims(3):
+            api.store.put("pods", thing)
+        with (
+            site(tmp_path, api) as one,
+            journal_writer(TOOL, one.journal / "a.journal") as writer,
+        ):
+            begin(writer, one)
+            one.start()
+            one.ready()
+            hit(writer, api, one)
+            assert one.stop() < BUSY * 2.0
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ NAME = "lab-node"
 PODS = 4
 DATABASE = Path("srv/pg")
 CHECKS = Path("run/health-monitor.log")
-_MONITOR = "kube-docker-monitor.service"
+MONITOR = "kube-docker-monitor.service"
 _KEPT = Path("var/lib/pod-keeper")
 _POSTGRES_MEMORY_BYTES = 512 << 20
 # The node's own Postgres, in a container of docker's that has nothing but it.
@@ -71,7 +71,7 @@ class Node:
         asked = "timeout 5 /usr/lib/postgresql/*/bin/pg_isready -q -h /srv/pg"
         return self.box.sh(asked, 20).returncode == 0
 
-    def start_monitor(self, check_s: float, every_s: float = 2.0) -> None:
+    def start_monitor(self, check_s: float, every_s: float = 2.0, unit: str = MONITOR) -> None:
         """Start the health monitor, with its times scaled to the disk."""
         lines = ["[Service]", "TimeoutStopSec=2s"]
         for name, value in (
@@ -80,11 +80,11 @@ class Node:
             ("CHECK_LOG", f"/{CHECKS}"),
         ):
             lines.append(f"Environment=LAB_{name}={value}")
-        folder = f"/run/systemd/system/{_MONITOR}.d"
+        folder = f"/run/systemd/system/{unit}.d"
         text = "\\n".join(lines)
         self.box.check(
             f"mkdir -p {folder} && printf '{text}\\n' > {folder}/lab.conf"
-            f" && systemctl daemon-reload && systemctl start {_MONITOR}"
+            f" && systemctl daemon-reload && systemctl start {unit}"
         )
 
     def checks(self) -> list[Check]:
@@ -129,9 +129,9 @@ class Node:
 
 
 @contextmanager
-def node(cache: Path, scale: int = 100) -> Iterator[Node]:
+def node(cache: Path, *, kernel_log: bool = False) -> Iterator[Node]:
     """Boot the node with its disk not slowed yet; everything is gone afterwards."""
-    box = Box(cache, disk=ensure_disk(cache, scale))
+    box = Box(cache, disk=ensure_disk(cache), kernel_log=kernel_log)
     programs = box.files / "etc/pod-keeper.json"
     programs.parent.mkdir(parents=True, exist_ok=True)
     programs.write_text(json.dumps(_PROGRAMS))

@@ -71,16 +71,21 @@ class Witness:
         return round(parse(str(first["at"])) - killed_at_s, 2)
 
 
-@contextmanager
-def watching(booted: Node, check_s: float, folder: Path) -> Iterator[Witness]:
-    """Run the agent on a node, against an API server that shows the node's pods and events."""
+def settings_of(booted: Node, check_s: float) -> dict[str, dict[str, object]]:
+    """The agent's settings on a node that runs; others after a reboot."""
     root = booted.box.root
-    settings: dict[str, dict[str, object]] = {
+    return {
         "node": {"name": NAME, "root": str(root)},
         "journal": {"directory": str(root / "var/log/journal")},
         "probe": {"docker": str(root / "run/docker.sock"), "killer_timeout_s": check_s},
         "incidents": {"settle_s": _SETTLE_S},
     }
+
+
+@contextmanager
+def watching(booted: Node, check_s: float, folder: Path) -> Iterator[Witness]:
+    """Run the agent on a node, against an API server that shows the node's pods and events."""
+    settings = settings_of(booted, check_s)
     with FakeApi() as api, shown_by(api, booted), site(folder, api, **settings) as one:
         one.start()
         one.ready()

@@ -57,11 +57,11 @@ class Holder:
 class Lock:
     """A lock that we hold: renew it now and then, release it at the end."""
 
-    def __init__(self, store: Store, mine: Holder, etag: str, warnings: tuple[str, ...]) -> None:
+    def __init__(self, store: Store, mine: Holder, version: str, warnings: tuple[str, ...]) -> None:
         self.warnings = warnings
         self._store = store
         self._mine = mine
-        self._etag = etag
+        self._version = version
 
     @property
     def holder(self) -> Holder:
@@ -72,7 +72,7 @@ class Lock:
         """Prolong it, or fail because somebody else has it now."""
         mine = replace(self._mine, renewed_at_s=now_s, expires_at_s=now_s + LIFE_S)
         try:
-            self._etag = self._store.replace(LOCK_KEY, mine.as_json(), self._etag)
+            self._version = self._store.replace(LOCK_KEY, mine.as_json(), self._version)
         except (Taken, Missing):
             raise Failure(
                 "the lock was taken from us: we were silent for too long",
@@ -84,7 +84,7 @@ class Lock:
     def release(self) -> None:
         """Give it back; it is no error when it is gone, or when the store is."""
         try:
-            self._store.remove_if(LOCK_KEY, self._etag)
+            self._store.remove_if(LOCK_KEY, self._version)
         except (Taken, Missing, StoreFailed):
             return  # it expires by itself
 
@@ -93,10 +93,10 @@ def acquire(store: Store, holder: str, now_s: float) -> Lock:
     """Take the lock, or fail with one line that says who has it."""
     mine = Holder(holder, secrets.token_hex(16), now_s, now_s, now_s + LIFE_S)
     try:
-        etag = store.put_new(LOCK_KEY, mine.as_json())
+        version = store.put_new(LOCK_KEY, mine.as_json())
     except Taken:
-        etag = _take_over(store, mine, now_s)
-    return Lock(store, mine, etag, _warnings(store, mine, now_s))
+        version = _take_over(store, mine, now_s)
+    return Lock(store, mine, version, _warnings(store, mine, now_s))
 
 
 def _take_over(store: Store, mine: Holder, now_s: float) -> str:
@@ -111,7 +111,7 @@ def _take_over(store: Store, mine: Holder, now_s: float) -> str:
     if silent_s < LIFE_S + GRACE_S:
         raise _held(other, silent_s, now_s - store_now_s)
     try:
-        return store.replace(LOCK_KEY, mine.as_json(), seen.etag)
+        return store.replace(LOCK_KEY, mine.as_json(), seen.version)
     except (Taken, Missing):
         return _put_or_fail(store, mine)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -71,4 +72,14 @@ def _remote(url: str) -> ObjectStore:
 def _plain_http() -> bool:
     """Whoever names an endpoint with http:// has decided that already."""
     names = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AZURE_ENDPOINT")
-    return any(os.environ.get(name, "").startswith("http://") for name in names)
+    named = [os.environ.get(name, "") for name in names]
+    return any(one.startswith("http://") for one in [*named, _google_endpoint()])
+
+
+def _google_endpoint() -> str:
+    """Google's is in the service account's file, and only an emulator has one there."""
+    try:
+        told = json.loads(Path(os.environ.get("GOOGLE_SERVICE_ACCOUNT", "")).read_bytes())
+    except (OSError, ValueError):
+        return ""  # whoever opens the store says what is wrong with it
+    return str(told.get("gcs_base_url", "")) if isinstance(told, dict) else ""

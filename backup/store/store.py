@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-from obstore.store import LocalStore
+from obstore.store import GCSStore, LocalStore
 
 from agent.errors import UserError
 from backup.store.errors import Missing, StoreFailed, Taken, complaint, is_transient
 from backup.store.places import opened
 
 if TYPE_CHECKING:
-    from obstore import PutMode
+    from obstore import ObjectMeta, PutMode, PutResult, UpdateVersion
     from obstore.store import ObjectStore
 
 SMALL_BYTES = 64 << 20  # manifests and locks are held in memory whole; archives never
@@ -58,6 +58,7 @@ class ObjectInfo:
     size_bytes: int
     modified_s: float  # by the store's clock
     etag: str = ""
+    version: str = ""  # what a condition names: Google's generation, elsewhere the ETag
 
 
 class Store:
@@ -99,40 +100,42 @@ class Store:
 
     def put(self, key: str, data: bytes) -> str:
         """Write an object, whatever was there; return its version."""
-        etag = self._put(key, data, "overwrite")
+        version = self._put(key, data, "overwrite")
         self._settle(key)
-        return etag
+        return version
 
     def put_new(self, key: str, data: bytes) -> str:
         """Write an object that must not exist yet, or raise Taken; return its version."""
         before = self.retries
         try:
-            etag = self._put(key, data, "create")
+            version = self._put(key, data, "create")
         except Taken:
-            etag = self._ours_after_all(key, data, before)
+            version = self._ours_after_all(key, data, before)
         self._settle(key)
-        return etag
+        return version
 
-    def replace(self, key: str, data: bytes, etag: str) -> str:
+    def replace(self, key: str, data: bytes, version: str) -> str:
         """Write an object if it is still the one we read, or raise Taken; return its version."""
         if isinstance(self._inner, LocalStore):
             with self._guarded():
-                self._same(key, etag)
+                self._same(key, version)
                 return self.put(key, data)
         before = self.retries
+        google = isinstance(self._inner, GCSStore)
+        seen: UpdateVersion = {"version": version} if google else {"e_tag": version}
         try:
-            return self._put(key, data, {"e_tag": etag})
+            return self._put(key, data, seen)
         except Taken:
             return self._ours_after_all(key, data, before)
 
-    def remove_if(self, key: str, etag: str) -> None:
+    def remove_if(self, key: str, version: str) -> None:
         """Delete an object if it is still the one we read, or raise Taken.
 
         No store deletes on condition; only the short time between the two requests is left open,
         and only to somebody who found the object expired.
         """
         with self._guarded():
-            self._same(key, etag)
+            self._same(key, version)
             self.delete((key,))
 
     def read(self, key: str, limit_bytes: int = SMALL_BYTES) -> bytes:
@@ -164,18 +167,12 @@ class Store:
     def head(self, key: str) -> ObjectInfo:
         """Size, time and version of one object, or raise Missing."""
         meta = self._try(lambda: obstore.head(self._inner, key))
-        return ObjectInfo(key, meta["size"], meta["last_modified"].timestamp(), meta["e_tag"] or "")
+        return self._info(meta)
 
     def list(self, prefix: str = "") -> tuple[ObjectInfo, ...]:
         """Everything below a folder, sorted; nothing where there is no such folder."""
         found = self._try(lambda: obstore.list(self._inner, prefix or None).collect())
-        infos = [
-            ObjectInfo(
-                one["path"], one["size"], one["last_modified"].timestamp(), one["e_tag"] or ""
-            )
-            for one in found
-            if one["path"] != _GUARD
-        ]
+        infos = [self._info(one) for one in found if one["path"] != _GUARD]
         return tuple(sorted(infos, key=lambda info: info.key))
 
     def folders(self) -> tuple[str, ...]:
@@ -228,14 +225,26 @@ class Store:
         done = self._try(
             lambda: obstore.put(self._inner, key, data, mode=mode, use_multipart=False)
         )
-        return done["e_tag"] or ""
+        return self._version(done)
+
+    def _info(self, meta: ObjectMeta) -> ObjectInfo:
+        return ObjectInfo(
+            meta["path"],
+            meta["size"],
+            meta["last_modified"].timestamp(),
+            meta["e_tag"] or "",
+            self._version(meta),
+        )
+
+    def _version(self, told: ObjectMeta | PutResult) -> str:
+        return told["version" if isinstance(self._inner, GCSStore) else "e_tag"] or ""
 
     def _delete(self, keys: Sequence[str]) -> None:
         self._try(lambda: obstore.delete(self._inner, [*keys]))
 
-    def _same(self, key: str, etag: str) -> None:
+    def _same(self, key: str, version: str) -> None:
         try:
-            if self.head(key).etag == etag:
+            if self.head(key).version == version:
                 return
         except Missing:
             pass
@@ -246,7 +255,7 @@ class Store:
         seen = self.head(key) if self.retries > before else None
         if seen is None or self.read(key) != data:
             raise Taken(f"{key} exists")
-        return seen.etag
+        return seen.version
 
     def _folder(self) -> Path | None:
         prefix = self._inner.prefix if isinstance(self._inner, LocalStore) else None

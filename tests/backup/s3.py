@@ -77,8 +77,8 @@ class S3:
 
 
 @contextlib.contextmanager
-def running_s3() -> Iterator[S3]:
-    """Start it on a free port with one bucket."""
+def running_s3(bucket: str = BUCKET) -> Iterator[S3]:
+    """Start it on a free port with one bucket; all servers of one process share their buckets."""
     pytest.importorskip("moto.server", reason="needs moto[server]")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -91,7 +91,7 @@ def running_s3() -> Iterator[S3]:
         thread.start()
         try:
             s3 = S3(f"http://127.0.0.1:{server.server_port}", valve)
-            _create_bucket(server.server_port)
+            _create_bucket(server.server_port, bucket)
             yield s3
         finally:
             server.shutdown()
@@ -99,11 +99,11 @@ def running_s3() -> Iterator[S3]:
             thread.join()
 
 
-def _create_bucket(port: int) -> None:
+def _create_bucket(port: int, bucket: str) -> None:
     import http.client
 
     connection = http.client.HTTPConnection("127.0.0.1", port)
-    connection.request("PUT", f"/{BUCKET}", headers={"Host": "s3.amazonaws.com"})
+    connection.request("PUT", f"/{bucket}", headers={"Host": "s3.amazonaws.com"})
     answer = connection.getresponse()
     assert answer.status == 200, answer.read()
     connection.close()

@@ -66,7 +66,7 @@ def test_a_new_object_must_be_new(any_store: Store) -> None:
 def test_an_object_is_replaced_only_as_it_was_read(any_store: Store) -> None:
     store = any_store
     store.put("x", b"1")
-    etag = store.head("x").etag
+    etag = store.head("x").version
     newer = store.replace("x", b"2", etag)
     with pytest.raises(Taken):
         store.replace("x", b"3", etag)
@@ -82,7 +82,7 @@ def test_an_object_is_replaced_only_as_it_was_read(any_store: Store) -> None:
 def test_two_who_replace_at_once_cannot_both_succeed(any_store: Store) -> None:
     store = any_store
     store.put("x", b"0")
-    etag = store.head("x").etag
+    etag = store.head("x").version
     won: list[int] = []
 
     def take(number: int) -> None:

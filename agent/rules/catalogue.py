@@ -39,7 +39,7 @@ from agent.rules.speakers import (
     said_by_id,
 )
 from agent.rules.subjects import About, subject
-from agent.rules.vocabulary import Symptom, Vocabulary
+from agent.rules.vocabulary import Vocabulary
 
 RULEBOOK = Path(__file__).parent.parent / "rulebook"
 NAMES_FILE = "units.toml"
@@ -114,16 +114,18 @@ class Catalogue:
         lowered = message.lower()
         spoken = frozenset(words_of(lowered))
         heard = audience.heard(lowered, spoken)
-        symptoms = self._gate.passed(lowered, spoken) if audience.heeded else ()
-        if not heard and not symptoms:
+        if not heard and not audience.heeded:
             return _SILENCE
         believed = [one for one in heard if one.believed]
         facts = _facts(_stated(believed, message), record, self._names)
         if facts:
-            return Reading((*facts, *self._reason(facts, symptoms, record)), None)
+            reasons = self._reasons(facts, lowered, spoken, record) if audience.heeded else ()
+            return Reading((*facts, *reasons), None)
         strangers = (one.rule for one in heard if not one.believed)
         spoofed = next((rule.id for rule in strangers if _search(rule, message)), None)
-        return Reading(() if spoofed else self._plain(symptoms, record), spoofed)
+        if spoofed or not audience.heeded:
+            return Reading((), spoofed)
+        return Reading(self._plain(lowered, spoken, record), None)
 
     def check(self, rule: Rule) -> None:
         """Raise a UserError when a sample of ``rule`` does not do what it is listed for."""
@@ -138,21 +140,22 @@ class Catalogue:
                         "the sample is said by the right speaker unless it has its own fields",
                     )
 
-    def _reason(
-        self, facts: Iterable[Fact], symptoms: Sequence[Symptom], record: Record
+    def _reasons(
+        self, facts: Iterable[Fact], lowered: str, spoken: frozenset[str], record: Record
     ) -> Iterator[Fact]:
         """Read the reason out of a line of which the rules only know that something ended."""
         kinds = {fact.kind for fact in facts}
         if not kinds <= TELL_ONLY_THAT:
             return
         stated = "strong" if kinds & LAST_WORDS else ""
-        for fact in self._plain(symptoms, record):
+        for fact in self._plain(lowered, spoken, record):
             if fact.detail["cause"] not in SAID_BY_THE_RULE:
                 detail = {**fact.detail, "strength": stated or fact.detail["strength"]}
                 yield replace(fact, detail=detail)
 
-    def _plain(self, symptoms: Sequence[Symptom], record: Record) -> tuple[Fact, ...]:
-        """Read the plain words of a line that no rule knows."""
+    def _plain(self, lowered: str, spoken: frozenset[str], record: Record) -> tuple[Fact, ...]:
+        """Read the plain words of a line."""
+        symptoms = self._gate.passed(lowered, spoken)
         if not symptoms:
             return ()
         fields = as_claimed(record, self._names)

@@ -21,6 +21,10 @@ FARTHEST = 90
 BEHIND = 25
 """A subject named after its symptom ("timed out waiting for the disk") counts as farther away."""
 
+REACH = 240
+"""Characters a denial may stand away from what it takes back, within the same clause."""
+
+AT_ONCE = 60
 MOST_SAYINGS = 4
 LONGEST = 2000
 
@@ -43,7 +47,7 @@ TELL_ONLY_THAT = LAST_WORDS | {
 
 SAID_BY_THE_RULE = frozenset({Cause.RUNTIME_HANG, Cause.RUNTIME_CRASH, Cause.KUBELET_RESTART})
 
-_CLAUSE_ENDS = re.compile(r"[;!?]\s|\.\s+(?=[A-Z])|,?\s+\b(?:but|however|although|then)\b|\n")
+_CLAUSE_ENDS = re.compile(r"[;!?.]\s|,?\s+\b(?:but|however|although|then)\b|\n")
 _QUIET_LEVELS = frozenset({"info", "debug", "notice", "trace"})
 _HEEDED = Role.RUNTIME | Role.KUBELET | Role.MONITOR | Role.CONTROL_PLANE
 _BYSTANDING_REASONS = frozenset(
@@ -97,7 +101,7 @@ def sayings(message: str, heard: Iterable[Symptom], words: Vocabulary) -> tuple[
     >>> sayings("no bad sectors on the root disk", words.symptoms, words)
     ()
     """
-    text = message[:LONGEST]
+    text = message[:LONGEST].lower()
     found: dict[tuple[str, str], Saying] = {}
     for symptom in heard:
         for saying in _of(symptom, text, words):
@@ -116,16 +120,12 @@ def _of(symptom: Symptom, text: str, words: Vocabulary) -> Iterator[Saying]:
 
 
 def _is_denied(text: str, matched: re.Match[str], denials: Denials) -> bool:
-    begin = max((one.end() for one in _CLAUSE_ENDS.finditer(text, 0, matched.start())), default=0)
-    ends = _CLAUSE_ENDS.search(text, matched.end())
-    before = text[begin : matched.start()]
-    after = text[matched.end() : ends.start() if ends else len(text)]
-    return any(
-        (
-            denials.at_once_before.search(before[-60:]),
-            denials.before.search(before),
-            denials.after.search(after),
-        )
+    before = _CLAUSE_ENDS.split(text[max(0, matched.start() - REACH) : matched.start()])[-1]
+    after = _CLAUSE_ENDS.split(text[matched.end() : matched.end() + REACH], maxsplit=1)[0]
+    return bool(
+        denials.at_once_before.search(before[-AT_ONCE:])
+        or denials.before.search(before)
+        or denials.after.search(after)
     )
 
 

@@ -223,6 +223,14 @@ def test_a_bundle_gives_the_same_answer_as_the_event(
     (again,) = [one for one in told if one["id"] == live["id"]]
     for part in ("node", "killer", "cause", "victims", "offender", "planned", "verdict"):
         assert again[part] == live[part], part
+    for event in explained(api):
+        marks = event["metadata"]["annotations"]
+        assert marks["knockon.dev/incident"] == again["id"]
+        assert marks["knockon.dev/cause"] == again["cause"]
+        assert marks["knockon.dev/killer"] == again["killer"]["kind"]
+        assert marks["knockon.dev/killer-name"] == again["killer"]["name"]
+    (of_the_node,) = explained(api, "ContainerRuntimeKilled")
+    assert of_the_node["message"].startswith(again["verdict"])
     shutil.rmtree(out, ignore_errors=True)
 
 

@@ -49,6 +49,7 @@ class Kind(StrEnum):
     PACKAGE_CHANGED = "package_changed"
     OPERATOR_ACTS = "operator_acts"  # a person or an agent restarts, signals or reconfigures
     BACKUP_RUNNING = "backup_running"  # announced itself, or seen by a process title
+    PROCESS_LOAD = "process_load"  # the process that moves most while others wait for the disk
     DRAIN = "drain"
     CORDON = "cordon"
     POD_EVICTED_BY_API = "pod_evicted_by_api"

@@ -22,6 +22,7 @@ from agent.daemon.herald import Herald
 from agent.daemon.http import About, Pages, Pulse, serve
 from agent.daemon.lean import few_arenas, settle_down
 from agent.daemon.listener import HttpServer
+from agent.daemon.loads import Loads
 from agent.daemon.log import Log
 from agent.daemon.loop import Loop, Parts
 from agent.daemon.metrics import Metrics
@@ -43,6 +44,7 @@ from agent.journal.health import journal_folders, machine_id_of
 from agent.model import Incident
 from agent.recorder.host import Host
 from agent.recorder.memlock import lock_memory
+from agent.recorder.processes import Processes
 from agent.rules.catalogue import Catalogue
 
 _SOURCES_END_IN_S = 1.0
@@ -145,6 +147,7 @@ class Agent:
                 herald=Herald(self.wiring.publisher, lambda: memory.safe),
                 gauges=gauges,
                 backups=backups,
+                loads=Loads(Processes(backups.host)),
                 checks=self._checks(metrics, digest, backups, counts),
                 memory=memory,
                 store=store,

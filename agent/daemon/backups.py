@@ -18,6 +18,7 @@ from pathlib import Path
 from agent.diagnosis.offender import ANNOUNCED
 from agent.model import Fact, Kind, Pod, Subject, SubjectKind, Trust
 from agent.recorder.host import Host
+from agent.recorder.processes import home_of
 
 LOOK_EVERY_S = 15.0
 SAY_AGAIN_S = 60.0
@@ -25,8 +26,6 @@ _FORGOTTEN_S = 300.0  # of another pid namespace: such a file is renewed every m
 _LARGEST_BYTES = 65_536
 _MOST_FILES = 100
 _TITLE = re.compile(r"postgres: .*\bwalsender\b.*(?:sending backup|\bBASE_BACKUP\b)")
-_POD_UID = re.compile(r"pod([0-9a-f]{8}[-_](?:[0-9a-f]{4}[-_]){3}[0-9a-f]{12}|[0-9a-f]{32})")
-_UNIT = re.compile(r"/([^/]+\.service)(?:/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +141,12 @@ def titled(host: Host, now_s: float) -> Iterator[Running]:
 
 
 def _walsender(folder: Path, now_s: float) -> Running:
-    groups = (folder / "cgroup").read_text("utf-8", "replace")
-    pod, unit = _POD_UID.search(groups), _UNIT.search(groups)
+    pod_uid, unit = home_of(folder)
     return Running(
         source="processes",
         key=f"walsender-{folder.name}",
         tool="pg_basebackup protocol",
         began_s=now_s,
-        pod_uid=pod[1].replace("_", "-") if pod else "",
-        unit=unit[1] if unit and not pod else "",
+        pod_uid=pod_uid,
+        unit=unit,
     )

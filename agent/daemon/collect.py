@@ -23,10 +23,10 @@ from agent.errors import UserError
 from agent.journal.live import Begin, JournalPlace, LiveJournal
 from agent.kube.answers import Broken, Call, Refusal
 from agent.kube.http import Api
-from agent.model import BlindSpot, Kind, Record
+from agent.model import BlindSpot, Record
 from agent.recorder.host import Host
 from agent.sources.bundle import BUNDLE_SCHEMA
-from agent.sources.fact_rows import fact_row
+from agent.sources.fact_rows import STATED, fact_row
 from agent.sources.json_list import ListReader
 from agent.sources.untyped import text
 from agent.times import rfc3339
@@ -129,8 +129,8 @@ def collect_files(parts: Parts, given: Mapping[str, Path | None]) -> None:
 def add_meta(parts: Parts, host: Host, state: Path, now_s: float) -> None:
     """Add what holds the rest together; last, since it names what is missing."""
     past = load_past(state)
-    backups = [one for one in past.facts.values() if one.kind is Kind.BACKUP_RUNNING]
-    backups += Backups(host).look(now_s, (), titles=False)
+    stated = [one for one in past.facts.values() if one.kind in STATED]
+    stated += Backups(host).look(now_s, (), titles=False)
     meta = {
         "schema": BUNDLE_SCHEMA,
         "node": parts.node,
@@ -145,7 +145,7 @@ def add_meta(parts: Parts, host: Host, state: Path, now_s: float) -> None:
             }
             for spot in parts.blind
         ],
-        "facts": [fact_row(one) for one in backups],
+        "facts": [fact_row(one) for one in stated],
     }
     parts.files["meta.json"] = json.dumps(meta, indent=1).encode() + b"\n"
 

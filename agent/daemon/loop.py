@@ -20,6 +20,7 @@ from agent.daemon.gauges import Gauges
 from agent.daemon.herald import Herald, row_of
 from agent.daemon.http import Pulse
 from agent.daemon.inbox import Inbox
+from agent.daemon.loads import Loads
 from agent.daemon.metrics import Metrics
 from agent.daemon.rows import told_row
 from agent.daemon.state import MOST_FACTS, Change, Memory, Past, change_of
@@ -40,7 +41,7 @@ PODS_WITHIN_S, KNOWN_PODS_WITHIN_S = 600.0, 30.0
 DOWN_WORTH_SAYING_S = 3.0
 STEP_BACK_S = 5.0
 _FACTS_A_LINE = 200
-_TITLES_FROM_PCT = 20.0  # of the time something waits for the disk: then titles are worth reading
+_STRAINED_FROM_PCT = 20.0  # of the time something waits for the disk: who does what is worth a look
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Parts:
     herald: Herald
     gauges: Gauges
     backups: Backups
+    loads: Loads
     checks: Checks
     memory: Memory
     store: Store
@@ -123,8 +125,9 @@ class Loop:
         items = parts.inbox.take(MOST_ITEMS)
         fresh = parts.digest.take(items, now_s)
         waiting_pct = parts.digest.seconds.io_waiting_pct
-        titles = waiting_pct is None or waiting_pct >= _TITLES_FROM_PCT
-        fresh += parts.backups.look(now_s, parts.digest.pods.all(), titles=titles)
+        strained = waiting_pct is None or waiting_pct >= _STRAINED_FROM_PCT
+        fresh += parts.backups.look(now_s, parts.digest.pods.all(), titles=strained)
+        fresh += parts.loads.look(moment, strained=strained)
         if fresh:
             parts.live.add(fresh)
             self._untold = True

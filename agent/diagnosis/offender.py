@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agent.diagnosis.busiest import busiest_process
 from agent.diagnosis.case import Case
 from agent.diagnosis.shares import BASELINE_S, FAIR_SHARE, LOOK_BACK_S, Mover, largest_mover
 from agent.model import Cause, Fact, Kind, Offender, Pod, SubjectKind
@@ -17,7 +18,8 @@ _SEEN_EVERY_S = 90.0  # a running backup is stated every minute
 def find_offender(case: Case, cause: Cause, pods: Sequence[Pod] = ()) -> Offender | None:
     """Return the offender, or None when nothing shows one; ``pods`` lend their images' names."""
     if cause in (Cause.IO_SATURATION, Cause.VOLUME_THROTTLED, Cause.MEMORY_PRESSURE):
-        return _of_load(case, largest_mover(case, cause), pods)
+        found = _of_load(case, largest_mover(case, cause), pods)
+        return found or busiest_process(case, cause, pods)
     if cause is Cause.CPU_STARVATION:
         return _named(largest_mover(case, cause))
     if cause is Cause.CONTAINER_OOM:

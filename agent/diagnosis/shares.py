@@ -81,6 +81,21 @@ def largest_mover(case: Case, cause: Cause) -> Mover | None:
     return None
 
 
+def mostly_unseen(case: Case, cause: Cause) -> bool:
+    """Say whether control groups saw less than a fair share of what the disk did before the blow.
+
+    So it is with buffered writes on cgroup v1, and with whoever runs outside of pods and services.
+    """
+    if case.pivot_s is None or cause is Cause.CPU_STARVATION:
+        return False
+    window = _window(case.samples, case.pivot_s - LOOK_BACK_S, case.pivot_s)
+    if len(window) < 2:
+        return False
+    seen = sum(_grown(_BYTES.of_group, window).values())
+    whole = _of_disks(_BYTES, window)
+    return whole > 0 and seen < FAIR_SHARE * whole
+
+
 def _window(samples: Sequence[Sample], from_s: float, to_s: float) -> list[Sample]:
     return [s for s in samples if from_s <= s.at_s <= to_s and s.cgroups]
 

@@ -50,10 +50,13 @@ def fact_of(row: Any) -> Fact | None:  # noqa: ANN401 - comes from a file
         return None
 
 
+STATED = frozenset({Kind.BACKUP_RUNNING, Kind.PROCESS_LOAD})
+
+
 def stated_facts(meta: Mapping[str, object]) -> Iterator[Fact]:
-    """Give what a bundle's collector stated itself: the backups that ran on the node."""
+    """Give what a bundle's collector stated itself: backups that ran, processes that moved most."""
     rows = meta.get("facts")
     for row in rows if isinstance(rows, list) else ():
         fact = fact_of(row)
-        if fact is not None and fact.kind is Kind.BACKUP_RUNNING:
+        if fact is not None and fact.kind in STATED:
             yield fact

@@ -25,6 +25,7 @@ from tests.daemons import AtOnce
 from tests.fake_certs import HAS_OPENSSL, make_certs
 from tests.handmade import founding
 from tests.pages import read_page
+from tests.rings import ring_of
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_the_pages(server: HttpServer, pages: Pages) -> None:
 
 
 def test_the_page_runs_nothing_but_its_own_script(pages: Pages) -> None:
-    status, kind, body, headers = pages.answer("/")
+    status, kind, body, headers, *_ = pages.answer("/")
     assert (status, kind) == (200, "text/html; charset=utf-8")
     page = read_page(body.decode())
     assert page.unbalanced == []
@@ -100,8 +101,26 @@ def test_no_answer_is_guessed_at_or_kept(server: HttpServer) -> None:
     assert headers["Cache-Control"] == "no-store"
 
 
+def test_the_ring_is_sent_as_it_lies_there(pages: Pages, tmp_path: Path) -> None:
+    ring = tmp_path / "a.ring"
+    assert pages.answer("/recorder.ring").status == 404
+    whole = replace(pages, ring=ring)
+    assert whole.answer("/recorder.ring").status == 404
+    content = ring_of(ring, 3000, 4 << 20)
+    server = HttpServer(("127.0.0.1", 0), whole)
+    server.start()
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/recorder.ring") as answer:
+            assert answer.headers["Content-Type"] == "application/octet-stream"
+            assert answer.read() == content
+        status, _, body = get(server, "/recorder.ring", "HEAD")
+        assert (status, body) == (200, "")
+    finally:
+        server.close()
+
+
 def test_a_whole_diagnosis_can_be_had(pages: Pages) -> None:
-    status, kind, raw, _ = pages.answer("/incidents/abcd/diagnosis")
+    status, kind, raw, *_ = pages.answer("/incidents/abcd/diagnosis")
     assert (status, kind) == (200, "application/zlib")
     there = unpacked(raw)
     assert there
@@ -131,7 +150,7 @@ def test_nothing_can_be_changed(server: HttpServer, method: str) -> None:
 def test_a_loop_that_stands_still_is_not_healthy(pages: Pages) -> None:
     times_s = iter((0.0, 31.0))
     still = replace(pages, pulse=Pulse(lambda: next(times_s)))
-    status, _, said, _ = still.answer("/healthz")
+    status, _, said, *_ = still.answer("/healthz")
     assert status == 503
     assert b"heartbeat is 31" in said
 

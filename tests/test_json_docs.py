@@ -114,7 +114,7 @@ def kept_by_an_agent(folder: Path) -> Pages:
 
 def lists(tmp_path: Path) -> Iterator[object]:
     """`incidents`, and the pages behind it."""
-    _, _, own, _ = kept_by_an_agent(tmp_path).answer("/incidents")
+    _, _, own, *_ = kept_by_an_agent(tmp_path).answer("/incidents")
     yield json.loads(own)
     yield fleet_overview(whole_fleet(), ABSENT)
     whole_form = document(report([founding()], origin()))["incidents"]

@@ -143,6 +143,7 @@ def _answered(options: argparse.Namespace) -> Report:
         node="" if pod else options.node,
         agents=options.agents,
         moments=LONG if options.explain else SHORT,
+        charts=bool(options.html),
         options=cluster.typed(options),
     )
     found = explain(cluster.server_of(options), wanted)

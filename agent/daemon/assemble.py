@@ -209,7 +209,8 @@ class Agent:
 
     def _serve(self, metrics: Metrics, store: Store) -> None:
         about = About(node_name(self.config), self.config.probe.killer_timeout_s)
-        pages = Pages(metrics.page, self.pulse, store, self.recent, about)
+        ring = ring_path(self.config) if self.config.recorder.enabled else None
+        pages = Pages(metrics.page, self.pulse, store, self.recent, about, ring)
         self.server = serve(self.config.http, pages)
         if self.server is not None:
             self.log.say(f"Listening on port {self.server.port}.", port=self.server.port)

@@ -28,6 +28,7 @@ from agent.report.jsonform import SCHEMA
 HEARTBEAT_S = 30.0
 _JSON = "application/json"
 _PACKED = "application/zlib"
+_RING = "application/octet-stream"
 _TEXT = "text/plain; charset=utf-8"
 
 
@@ -67,6 +68,7 @@ class Pages:
     store: Store
     recent: Recent = field(default_factory=Recent)
     about: About = field(default_factory=About)
+    ring: Path | None = None
 
     def answer(self, path: str, query: str = "") -> Answer:
         """Give status, content type and body of one path."""
@@ -86,6 +88,8 @@ class Pages:
                 return Answer(200, _JSON, found)
             if part == "diagnosis" and (found := self.store.diagnosis(name)) is not None:
                 return Answer(200, _PACKED, found)
+        if path == "/recorder.ring" and self.ring and self.ring.is_file():
+            return Answer(200, _RING, b"", file=self.ring)
         if path == "/live":
             return _json({**asdict(self.about), **self.recent.since(number_asked(query))})
         return page() if path == "/" else Answer(404, _TEXT, b"there is no such page\n")

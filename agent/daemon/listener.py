@@ -6,10 +6,12 @@ A connection is one question. The whole of it is less than what ``http.server`` 
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from agent.daemon.certificates import Renewing, Tls
@@ -39,12 +41,16 @@ _ALWAYS = {  # what a stranger wrote is data, wherever it is opened
 
 
 class Answer(NamedTuple):
-    """Status, content type and body of one page, and headers of its own."""
+    """Status, content type and body of one page, and headers of its own.
+
+    A file instead of a body is sent as it lies there, without ever being in our memory.
+    """
 
     status: int
     kind: str
     body: bytes
     headers: Mapping[str, str] = {}
+    file: Path | None = None
 
 
 class Answering(Protocol):
@@ -106,7 +112,7 @@ class HttpServer:
             sock.settimeout(PATIENCE_S)
             if self._certificates is not None:  # here, and not where others wait to be accepted
                 sock = self._certificates.context().wrap_socket(sock, server_side=True)
-            sock.sendall(self._answer(_head(sock)))
+            self._answer(_head(sock), sock)
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_WR)
                 sock.recv(_MOST_HEAD_BYTES)  # else a reset may overtake the answer
@@ -116,17 +122,30 @@ class HttpServer:
             sock.close()
             self._slots.release()
 
-    def _answer(self, head: bytes) -> bytes:
+    def _answer(self, head: bytes, sock: socket.socket) -> None:
+        words = head.split(maxsplit=1)
+        with_body = bool(words) and words[0] != b"HEAD"
+        answer = self._page(head)
+        if answer.file is None:
+            sock.sendall(_top(answer, len(answer.body)) + (answer.body if with_body else b""))
+            return
+        with answer.file.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            sock.sendall(_top(answer, size))
+            if with_body:
+                sock.sendfile(file, 0, size)
+
+    def _page(self, head: bytes) -> Answer:
         first, ended, _ = head.partition(b"\n")
         words = first.decode("latin-1").split()
         if not ended and len(head) >= _MOST_HEAD_BYTES:
-            return _message(Answer(414, _TEXT, b"that is no path of ours\n"))
+            return Answer(414, _TEXT, b"that is no path of ours\n")
         if len(words) != 3 or not words[2].startswith("HTTP/"):
-            return _message(Answer(400, _TEXT, b"that is no question\n"))
+            return Answer(400, _TEXT, b"that is no question\n")
         if words[0] not in ("GET", "HEAD"):
-            return _message(Answer(501, _TEXT, b"nothing can be changed here\n"))
+            return Answer(501, _TEXT, b"nothing can be changed here\n")
         path, _, query = words[1].partition("?")
-        return _message(self._pages.answer(path, query), with_body=words[0] == "GET")
+        return self._pages.answer(path, query)
 
 
 def _listens(sock: socket.socket) -> bool:
@@ -147,10 +166,9 @@ def _head(sock: socket.socket) -> bytes:
     return data
 
 
-def _message(answer: Answer, *, with_body: bool = True) -> bytes:
-    about = {"Content-Type": answer.kind, "Content-Length": len(answer.body)}
+def _top(answer: Answer, length: int) -> bytes:
+    about = {"Content-Type": answer.kind, "Content-Length": length}
     headers = {**about, **_ALWAYS, **answer.headers}
     lines = [f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
-    head = "\r\n".join((*lines, "", ""))
-    return head.encode() + (answer.body if with_body else b"")
+    return "\r\n".join((*lines, "", "")).encode()

@@ -55,7 +55,7 @@ def stored(folder: Path, *told: Diagnosis) -> Pages:
         whole = kept(one, PODS)
         made = document(report([one], Origin("here", pods=whole.pods)))
         store.put(one.incident.id, {**made, "stage": "settled"}, packed(whole))
-    return Pages(lambda: b"", Pulse(), store)
+    return Pages(lambda: b"", Pulse(), store, ring=folder.parent / "recorder.ring")
 
 
 @contextmanager

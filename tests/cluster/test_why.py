@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.daemon.certificates import Tls
+from agent.model import Diagnosis
 from agent.report.markdown import as_markdown
 from agent.report.view import Asked, Origin, report
 from tests.cluster.behind import POD, agent_pod, asked, events_of, incident_of, listening, stored
@@ -16,6 +17,7 @@ from tests.fake_api import FakeApi
 from tests.fake_certs import HAS_OPENSSL, make_certs
 from tests.fake_pods import pod
 from tests.handmade import NODE, PODS, founding
+from tests.rings import T0_MS, ring_of
 
 
 @pytest.mark.usefixtures("agent")
@@ -42,6 +44,39 @@ def test_all_forms_are_those_of_a_bundle(api: FakeApi, tmp_path: Path) -> None:
     assert founding().advice[0] in page.read_text()
     incident = incident_of(asked(api, tmp_path, *POD, "--json").stdout)
     assert incident["impact"][0]["says"] == "outage: its only member"
+
+
+def recent(second: float) -> Diagnosis:
+    """The founding incident, so long after the ring of `tests.rings` began."""
+    killer = founding().killer
+    assert killer
+    at_s = T0_MS / 1000 + second
+    incident = replace(founding().incident, opened_at_s=at_s, closed_at_s=at_s + 20)
+    return replace(founding(), incident=incident, killer=replace(killer, at_s=at_s))
+
+
+def test_the_page_has_the_minutes_of_the_flight_recorder(api: FakeApi, tmp_path: Path) -> None:
+    ring_of(tmp_path / "recorder.ring", 300)
+    with listening(stored(tmp_path / "kept", recent(200))) as port:
+        api.store.put("pods", agent_pod(NODE, port))
+        done = asked(api, tmp_path, *POD, "--html", "-")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "Disk pressure" in done.stdout
+        assert api.seen[-1].path.endswith("/proxy/recorder.ring")
+        (tmp_path / "recorder.ring").unlink()
+        without = asked(api, tmp_path, *POD, "--html", "-").stdout
+        assert "Disk pressure" not in without
+        assert "The flight recorder&#x27;s minutes cannot be had: 404" in without
+
+
+def test_of_an_incident_of_yesterday_the_recorder_knows_nothing(
+    api: FakeApi, tmp_path: Path
+) -> None:
+    ring_of(tmp_path / "recorder.ring", 300)
+    with listening(stored(tmp_path / "kept", recent(90_000))) as port:
+        api.store.put("pods", agent_pod(NODE, port))
+        said = asked(api, tmp_path, *POD, "--html", "-").stdout
+    assert "The flight recorder keeps an hour, and this is longer ago." in said
 
 
 @pytest.mark.usefixtures("agent")

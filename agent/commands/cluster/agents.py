@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.commands.cluster.server import Object, Refused, Server, Unreachable, segment
+from agent.errors import UserError
 from agent.printable import safe
+from agent.recorder.ring_read import Recording, Span, load_ring
 from agent.sources.untyped import mapping, objects, text, whole
 
 LABELS = "app.kubernetes.io/name=knockon,app.kubernetes.io/component={}"
@@ -105,6 +107,14 @@ def document(server: Server, agent: AgentPod, page: str) -> Object:
     if not isinstance(found, dict):
         raise Silent(f"its page {page} is not of a form this version knows")
     return found
+
+
+def recording(server: Server, agent: AgentPod, span: Span) -> Recording:
+    """Get the flight recorder's ring, and read of it what is asked for; raises Silent."""
+    try:
+        return load_ring(ask(server, agent, "/recorder.ring"), span, parts=False)
+    except UserError as error:
+        raise Silent(error.message) from error
 
 
 def agent_pod(pod: Object) -> AgentPod:

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from agent.commands.cluster.agents import AgentPod, Silent, agent_of, ask, summaries
+from agent.commands.cluster.agents import AgentPod, Silent, agent_of, ask, recording, summaries
 from agent.commands.cluster.options import NAMESPACE
 from agent.commands.cluster.pods import RIGHTS, Pod, look, told_elsewhere
 from agent.commands.cluster.seen import explained, seen_of
@@ -18,12 +18,15 @@ from agent.commands.cluster.server import Object, Refused, Server, Unreachable, 
 from agent.commands.cluster.told import diagnoses_told
 from agent.errors import UserError
 from agent.model import Diagnosis
+from agent.recorder.ring_read import Recording, Span
+from agent.report.page.span import AFTER_S, BEFORE_S
 from agent.report.timeline import SHORT
 from agent.report.view import Asked, Origin, Report, concerns, report
 from agent.sources.kept import Kept, unpacked
 from agent.sources.untyped import mapping, objects, text
 from agent.words import counted
 
+_MARGIN_S = 60.0
 MOST_INCIDENTS = 10  # of one node, the newest: each is a request of its own
 
 
@@ -36,6 +39,7 @@ class Wanted:
     node: str = ""
     agents: str = NAMESPACE
     moments: int = SHORT
+    charts: bool = False  # whether the minutes around are wanted too
     options: tuple[str, ...] = ()  # as typed, for whoever wants to ask again
 
 
@@ -47,6 +51,8 @@ class _Heard:
     others: int = 0
     asked: list[AgentPod] = field(default_factory=list)
     silent: dict[str, str] = field(default_factory=dict)  # node, and why
+    minutes: Recording = field(default_factory=Recording)
+    minutes_lack: str = ""
 
     @property
     def diagnoses(self) -> list[Diagnosis]:
@@ -77,6 +83,8 @@ def _of_node(server: Server, wanted: Wanted) -> Explained:
     if heard.silent:
         why = f"the agent of node {wanted.node} cannot be asked: {heard.silent[wanted.node]}"
         raise UserError(why, f"knockon incidents --cluster --node {wanted.node}")
+    if wanted.charts and heard.diagnoses:
+        _look_at_minutes(server, heard, heard.diagnoses[0])
     return Explained(_report(heard.diagnoses, heard, wanted, None))
 
 
@@ -92,6 +100,8 @@ def _of_pod(server: Server, wanted: Wanted) -> Explained:
     if not found:
         return _from_kubernetes(server, wanted, heard, pod)
     found.sort(key=lambda one: -(one.incident.opened_at_s or 0.0))
+    if wanted.charts:
+        _look_at_minutes(server, heard, found[0])
     instead = _from_events(found, known, heard)
     asked = Asked(wanted.namespace, wanted.pod, found=True)
     return Explained(_report(found, heard, wanted, asked, [instead, *_doubts(pod)]), instead)
@@ -122,6 +132,22 @@ def _take(server: Server, agent: AgentPod, wanted: Wanted, heard: _Heard) -> Non
         if found is None:
             raise Silent("it is of another version, whose diagnoses this one cannot read")
         heard.kept.append(found)
+
+
+def _look_at_minutes(server: Server, heard: _Heard, first: Diagnosis) -> None:
+    """The charts show the hour around an incident, of which the ring holds what is recent."""
+    opened_s, closed_s = first.incident.opened_at_s, first.incident.closed_at_s
+    agents = [one for one in heard.asked if one.node == first.incident.node]
+    if opened_s is None or not agents:
+        return
+    span = Span(opened_s - BEFORE_S - _MARGIN_S, (closed_s or opened_s) + AFTER_S + _MARGIN_S)
+    try:
+        heard.minutes = recording(server, agents[0], span)
+    except Silent as error:
+        heard.minutes_lack = f"The flight recorder's minutes cannot be had: {error}."
+        return
+    if not heard.minutes.samples:
+        heard.minutes_lack = "The flight recorder keeps an hour, and this is longer ago."
 
 
 def _names(summary: Object, wanted: Wanted) -> bool:
@@ -186,17 +212,19 @@ def _report(
     notes: Sequence[str] = (),
 ) -> Report:
     pods = tuple(dict.fromkeys(pod for one in heard.kept for pod in one.pods))
-    probes = tuple(dict.fromkeys(probe for one in heard.kept for probe in one.probes))
+    every = (*heard.minutes.probes, *(probe for one in heard.kept for probe in one.probes))
+    probes = tuple(dict.fromkeys(every))
     names = [f"the agent of node {one.node}" for one in heard.asked]
     origin = Origin(
         name=" and ".join(names) or "Events of the node's agent",
         node=found[0].incident.node if found else wanted.node,
         pods=pods,
         probes=tuple(sorted(probes, key=lambda one: one.at_s)),
+        samples=heard.minutes.samples,
         command=_command(wanted),
     )
     made = report(found, origin, asked=asked, moments=wanted.moments)
-    return _noted(made, [*notes, *_left_out(heard)])
+    return _noted(made, [*notes, heard.minutes_lack, *_left_out(heard)])
 
 
 def _left_out(heard: _Heard) -> list[str]:

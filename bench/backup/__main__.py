@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
@@ -49,7 +49,8 @@ class Plan:
         return self.scale * 16_000_000 + (2500 << 20)
 
 
-FULL = Plan(((steady(30.0), (10, 40, 50)), (varying(20.0), (10, 16, 40))), 3, 175)
+FULL = Plan(((steady(30.0), (10, 25, 40, 50, 54)), (varying(20.0), (10, 16, 25, 40))), 3, 175)
+RAW = "raw.json"
 SMOKE = Plan(((steady(4.0), (10,)),), 1, 12, ARMS[:2])
 
 
@@ -116,7 +117,8 @@ def bench(smoke: bool) -> list[Row]:
 
 
 def _lines(plan: Plan, runs: Sequence[Run]) -> list[Line]:
-    return [line for trace, _ in plan.traces for line in lines(trace, runs)]
+    ran = {run.trace for run in runs}
+    return [line for trace, _ in plan.traces if trace.name in ran for line in lines(trace, runs)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,11 +126,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     plan = SMOKE if options.smoke else FULL
     if options.rounds:
-        plan = Plan(plan.traces, options.rounds, plan.scale, plan.arms, plan.seed)
+        plan = replace(plan, rounds=options.rounds)
     if options.trace:
         chosen = tuple(one for one in plan.traces if one[0].name in options.trace)
-        plan = Plan(chosen, plan.rounds, plan.scale, plan.arms, plan.seed)
-    runs = measure(plan, options.arm or ())
+        plan = replace(plan, traces=chosen)
+    plan = replace(plan, seed=options.seed)
+    runs = [*_kept(options.out), *measure(plan, options.arm or ())]
     found = _lines(plan, runs)
     text = f"{machine_line()}\n\n{text_table(HEAD, [line.cells() for line in found])}\n"
     sys.stdout.write(text)
@@ -137,11 +140,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _kept(folder: Path | None) -> list[Run]:
+    """Return the runs of earlier rounds: a busy machine is measured in several short stretches."""
+    raw = folder / RAW if folder else None
+    if raw is None or not raw.exists():
+        return []
+    return [Run.from_json(one) for one in json.loads(raw.read_text())]
+
+
 def _keep(folder: Path, text: str, runs: Sequence[Run], found: Sequence[Line]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "table.txt").write_text(text)
     raw = ",\n".join(json.dumps(run.as_json()) for run in runs)
-    (folder / "raw.json").write_text(f"[{raw}]\n")
+    (folder / RAW).write_text(f"[{raw}]\n")
     for trace in dict.fromkeys(line.trace for line in found):
         mine = [line for line in found if line.trace == trace and line.arm != "none"]
         title = f"bytes backed up against what others wait, {trace} load"
@@ -154,7 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, metavar="N", help="how often each arm is run")
     parser.add_argument("--trace", action="append", metavar="NAME", help="only this trace")
     parser.add_argument("--arm", action="append", metavar="NAME", help="only this arm")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="keep table, raw data and picture")
+    parser.add_argument("--seed", type=int, default=5, metavar="N", help="of the arms' order")
+    out = "keep table, raw data and picture, and add to the runs that are kept there"
+    parser.add_argument("--out", type=Path, metavar="DIR", help=out)
     return parser
 
 

@@ -13,7 +13,19 @@ from bench.backup.measure import Run, backup_bytes
 from bench.backup.trace import Trace, Used, leftover_bytes_per_s
 
 RESAMPLES = 1000
-HEAD = ("trace", "arm", "% of the oracle", "p99, times idle", "p50, times idle", "probe misses")
+HEAD = (
+    "trace",
+    "arm",
+    "runs",
+    "% of the oracle",
+    "p99, times idle",
+    "p50, times idle",
+    "harm s",
+    "probe misses",
+    "load",
+)
+HARM_TIMES = 2.0
+"""A second is one of harm when its 99th percentile is more than so many times the idle phase's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +52,19 @@ class Line:
     p99_times: tuple[Middle, ...]
     p50_times: tuple[Middle, ...]
     p99_s: tuple[float, ...]
+    harm_s: Middle
+    """Seconds of harm in one run."""
     misses: int
     runs: int
+    load: tuple[float, float]
+    """The least and the most that the machine was loaded with when a run began."""
 
     def cells(self) -> tuple[str, ...]:
         """Return the table's row."""
         p99 = " / ".join(one.text(1) for one in self.p99_times)
         p50 = " / ".join(f"{one.value:.1f}" for one in self.p50_times)
-        return self.trace, self.arm, self.share.text(), p99, p50, str(self.misses)
+        counts = self.harm_s.text(), str(self.misses), "{:.1f}-{:.1f}".format(*self.load)
+        return self.trace, self.arm, str(self.runs), self.share.text(), p99, p50, *counts
 
 
 def middle(values: Sequence[float], seed: int = 1) -> Middle:
@@ -94,8 +111,18 @@ def _line(trace: Trace, arm: Sequence[Run], none: Sequence[Run], rates: Sequence
         tuple(middle([run.spans[n].p99_s / calm99[n] for run in arm]) for n in spans),
         tuple(middle([run.spans[n].p50_s / calm50[n] for run in arm]) for n in spans),
         tuple(quantile([run.spans[n].p99_s for run in arm], 0.5) for n in spans),
+        middle([_harm_s(run, calm99) for run in arm]),
         sum(span.probe_misses for run in arm for span in run.spans),
         len(arm),
+        (min(run.load_before for run in arm), max(run.load_before for run in arm)),
+    )
+
+
+def _harm_s(run: Run, calm_s: Sequence[float]) -> float:
+    return sum(
+        p99_s > HARM_TIMES * calm99_s
+        for span, calm99_s in zip(run.spans, calm_s, strict=True)
+        for p99_s in span.p99_by_second_s
     )
 
 

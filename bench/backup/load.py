@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Self
 
+from backup.simulation.plant import Waited
 from bench.backup.server import Server
 from bench.backup.trace import Phase
 
@@ -34,18 +35,19 @@ class Pgbench:
             command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
 
-    def waits_s(self) -> list[float]:
+    def waits(self) -> list[Waited]:
         """Wait for the end, and return what each transaction took from when it was due."""
         try:
             self._process.wait(self._length_s + 30.0)
         finally:
             self._process.kill()
-        found: list[float] = []
+        found: list[Waited] = []
         for log in self._folder.glob("pgbench_log.*"):
             for line in log.read_text().splitlines():
-                took = line.split()[2]
+                took, ended_s, ended_us = (line.split()[column] for column in (2, 4, 5))
                 if took.isdigit():  # "skipped", "failed" are no time
-                    found.append(int(took) / 1e6)
+                    took_s = int(took) / 1e6
+                    found.append(Waited(int(ended_s) + int(ended_us) / 1e6 - took_s, took_s))
         return found
 
 

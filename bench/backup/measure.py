@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from backup.simulation.plant import quantile
+from backup.simulation.plant import Waited, quantile
 from bench.backup.arms import Arm
 from bench.backup.load import PROBE_PATIENCE_S, Pgbench, RuntimeProbe
 from bench.backup.server import Evictor, Server
@@ -34,6 +35,8 @@ class Span:
     read_bytes: int
     """Of the device, by everybody."""
     reads: int
+    p99_by_second_s: tuple[float, ...] = ()
+    """By the second in which a transaction was due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,15 @@ class Run:
     def as_json(self) -> dict[str, object]:
         """Return it for the file of raw data."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Run:
+        """Return what was kept by ``as_json``."""
+        spans = tuple(
+            Span(**{**span, "p99_by_second_s": tuple(span["p99_by_second_s"])})
+            for span in kept["spans"]
+        )
+        return cls(**{**kept, "spans": spans})
 
 
 class Stage:
@@ -91,7 +103,8 @@ class Stage:
         time.sleep(max(0.0, began_s + phase.length_s - time.monotonic()))
         reads_after, size_after = self._disk.read_so_far()
         ended_s = time.monotonic()
-        waits, asked = foreground.waits_s(), probe.take()
+        found, asked = foreground.waits(), probe.take()
+        waits = [one.took_s for one in found]
         return Span(
             length_s=ended_s - began_s,
             transactions=len(waits),
@@ -102,7 +115,17 @@ class Stage:
             probe_misses=sum(took_s > PROBE_PATIENCE_S for took_s in asked),
             read_bytes=size_after - size,
             reads=reads_after - reads,
+            p99_by_second_s=by_second(found),
         )
+
+
+def by_second(waits: Sequence[Waited]) -> tuple[float, ...]:
+    """Return the 99th percentile of each second in which something was due."""
+    began_s = min((one.at_s for one in waits), default=0.0)
+    seconds: dict[int, list[float]] = {}
+    for one in waits:
+        seconds.setdefault(int(one.at_s - began_s), []).append(one.took_s)
+    return tuple(quantile(seconds[second], 0.99) for second in sorted(seconds))
 
 
 def _quiet() -> float:

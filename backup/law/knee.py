@@ -27,6 +27,10 @@ SAME_KNEE = 0.12
 KNEE_LIFE_S = 120.0
 
 SLOW_START_FACTOR, SLOW_START_S = 1.35, 0.1
+QUICK_START_BYTES_PER_S = 10e6
+"""Where the volume's counters are seen, going too far once is what measures it: the sooner, the
+better. Elsewhere it costs others, and tells only one side."""
+
 NEAR_KNEE = 0.93
 CATCH_UP_S = 0.4
 UNSURE_PER_S = 0.2
@@ -35,9 +39,11 @@ CREEP_PER_S = 0.005
 ESCAPE_PER_S = 1.0
 FASTEST_PER_S = 0.2
 BLIND_PER_S = 0.25
+STARTING_BYTES_PER_S = 1e6
+"""A volume that moves less was never full: the run has only begun, or it waits for its heads."""
+
 MEASURED_AGAIN_S = 1.0  # while the last cut still drains, the volume is not full
 LEAN_S = 0.25
-SURPRISED_PER_S = 1.1
 
 
 def cut(state: State, over: float) -> State:
@@ -73,10 +79,16 @@ def cut(state: State, over: float) -> State:
 
 
 def _hesitate(state: State) -> State:
-    """Yield at once, but do not take it for the knee: a busy processor may have made the delay."""
+    """Yield at once, but do not take it for the knee: a busy processor may have made the delay.
+
+    A slow start doubles faster than the answer to it comes: back to what was asked for then.
+    """
+    rate = state.rate_bytes_per_s * HESITATE
+    if state.starting:
+        rate = min(rate, max(STARTED * state.lagged_bytes_per_s, LEAST_BYTES_PER_S))
     return replace(
         state,
-        rate_bytes_per_s=state.rate_bytes_per_s * HESITATE,
+        rate_bytes_per_s=rate,
         reason="yielding, and not sure to whom",
         starting=False,
         hesitating=True,
@@ -99,8 +111,12 @@ def climb(state: State, passed_s: float) -> State:
     rate = state.rate_bytes_per_s
     knee = state.knee
     reason = "at the knee"
+    if state.surprised and rate >= NEAR_KNEE * state.volume.bytes.limit:
+        state = replace(state, surprised=False)
     if state.starting:
         rate *= SLOW_START_FACTOR ** (passed_s / SLOW_START_S)
+        if state.volume.seen:
+            rate = max(rate, QUICK_START_BYTES_PER_S)
         reason = "slow start"
     elif knee is None:
         rate += rate * BLIND_PER_S * passed_s
@@ -126,7 +142,8 @@ def _measurable(state: State, *, surprised: bool) -> bool:
     One that comes while far less is moved than the volume could may be our own processor's doing; a
     volume that lost its credits surprises twice.
     """
-    if not state.volume.seen or state.at_s - state.cut_at_s <= MEASURED_AGAIN_S:
+    idle = state.volume.bytes.lately < STARTING_BYTES_PER_S
+    if idle or state.at_s - state.cut_at_s <= MEASURED_AGAIN_S:
         return False
     return state.surprised or not surprised
 
@@ -136,13 +153,10 @@ def lean(state: State, request_bytes: float, passed_s: float) -> State:
     left = max(state.volume.left_bytes_per_s(request_bytes), LEAST_BYTES_PER_S)
     rate = state.rate_bytes_per_s
     if left > rate:
-        step = (left - rate) * (1 - math.exp(-passed_s / LEAN_S))
-        rate += min(step, SURPRISED_PER_S * rate * passed_s) if state.surprised else step
+        rate += (left - rate) * (1 - math.exp(-passed_s / LEAN_S))
     else:
         rate = left
-    surprised = state.surprised and rate < NEAR_KNEE * left
-    reason = "what others leave of the volume"
-    return replace(state, rate_bytes_per_s=rate, reason=reason, surprised=surprised)
+    return replace(state, rate_bytes_per_s=rate, reason="what others leave of the volume")
 
 
 def _found(state: State, *, again: bool) -> Knee:

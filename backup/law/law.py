@@ -26,7 +26,7 @@ import math
 from dataclasses import replace
 
 from backup.law import volume
-from backup.law.knee import REACTION_S, climb, cut, drain, lean
+from backup.law.knee import QUICK_START_BYTES_PER_S, REACTION_S, climb, cut, drain, lean
 from backup.law.state import (
     LEAST_BYTES_PER_S,
     SLOWDOWN_S,
@@ -96,7 +96,7 @@ def step(state: State, reading: Reading, law: Law) -> State:
         return drain(seen, over)
     if seen.slowed:
         return _stand_aside(seen)
-    if seen.volume.known:
+    if seen.volume.known and not seen.surprised:
         if over < UNDISTURBED_OVER:
             seen = replace(seen, volume=volume.undisturbed(seen.volume, seen.at_s, passed_s))
         return _bounded(lean(seen, law.request_bytes, passed_s), reading, law)
@@ -247,7 +247,8 @@ def _bounded(state: State, reading: Reading, law: Law) -> State:
     peak_counts = state.at_s - state.peak_at_s <= PEAK_S  # no drain keeps it alive for longer
     lately = state.peak_bytes_per_s if peak_counts else state.achieved_bytes_per_s
     achieved = max(lately, reading.achieved_bytes_per_s)
-    wound = WINDUP * max(achieved, START_BYTES_PER_S)
+    quick = state.starting and state.volume.seen
+    wound = WINDUP * max(achieved, QUICK_START_BYTES_PER_S if quick else START_BYTES_PER_S)
     rate = max(min(state.rate_bytes_per_s, wound, law.ceiling_bytes_per_s), least)
     held_up = rate == law.floor_bytes_per_s > state.rate_bytes_per_s
     reason = "held up by the deadline" if held_up else state.reason

@@ -23,11 +23,13 @@ SAME, LESS, TIE, MANY, NEWER = 0.06, 0.14, 0.05, 1.2, 0.7
 DOUBT_FIRST_PER_S, DOUBT_PER_S, ESCAPE_PER_S = 0.05, 0.04, 1.0
 CREEP_PER_S = 0.0002
 LEANED, BRIMMING = 0.9, 0.87
-BACK_OFF, FIRST_BACK_OFF, LAGGING_BACK_OFF = 0.985, 0.98, 0.8
+BACK_OFF, FIRST_BACK_OFF, LAGGING_BACK_OFF = 0.985, 0.98, 0.88
 """A volume has saved up some credit when it is met, and moves more for a moment than it can."""
 
+SAVED_UP, PUSHED = 1.25, 0.2
+
 DOUBTED_AFTER_S, DOUBTED_TIMES, DOUBTED_AT_MOST_S = 2.5, 6, 30.0
-MARGIN_LEAST, MARGIN_MOST, SPREADS = 0.025, 0.2, 0.37
+MARGIN_LEAST, MARGIN_MOST, SPREADS = 0.02, 0.2, 0.37
 SLICE_S = 0.1
 
 
@@ -163,18 +165,42 @@ def _brimming(flow: Flow) -> bool:
 
 
 def _met(flow: Flow, now_s: float) -> Flow:
-    if math.isinf(flow.limit) or flow.lately > (1 + SAME) * flow.measured:
+    if math.isinf(flow.limit):
         return _first_met(flow, now_s)
+    if flow.lately > (1 + SAME) * flow.measured:
+        return _pushed(flow, now_s) if _proven(flow, now_s) else _first_met(flow, now_s)
     measured = flow.measured + NEWER * (flow.lately - flow.measured)
     limit = BACK_OFF * measured
     return replace(flow, limit=limit, measured=measured, met=flow.met + 1, met_at_s=now_s)
+
+
+def _pushed(flow: Flow, now_s: float) -> Flow:
+    """Learn from a push that went too far: what held before it holds still.
+
+    A little more than that was spent from what the volume had saved up, and is no new limit.
+    """
+    if flow.lately > SAVED_UP * flow.measured:
+        fresh = _first_met(flow, now_s)
+        return replace(fresh, limit=max(fresh.limit, BACK_OFF * flow.measured))
+    measured = flow.measured + PUSHED * (flow.lately - flow.measured)
+    limit = BACK_OFF * measured
+    return replace(flow, limit=limit, measured=measured, met=flow.met + 1, met_at_s=now_s)
+
+
+def _proven(flow: Flow, now_s: float) -> bool:
+    """Say whether a limit has been leaned on for so long, unharmed, that it was doubted."""
+    return now_s - flow.met_at_s > _trusted_s(flow)
+
+
+def _trusted_s(flow: Flow) -> float:
+    return min(DOUBTED_AFTER_S * math.pow(DOUBTED_TIMES, flow.met), DOUBTED_AT_MOST_S)
 
 
 def _first_met(flow: Flow, now_s: float) -> Flow:
     measured = min(flow.lately, flow.smooth)
     lagging = flow.limit < math.inf and measured < flow.limit
     limit = (LAGGING_BACK_OFF if lagging else FIRST_BACK_OFF) * measured
-    return replace(flow, limit=limit, measured=measured, met=0, met_at_s=now_s)
+    return replace(flow, limit=limit, measured=measured, met=int(lagging), met_at_s=now_s)
 
 
 def _passed(flow: Flow) -> Flow:
@@ -188,9 +214,8 @@ def _drifted(flow: Flow, now_s: float, passed_s: float) -> Flow:
         return flow
     if flow.smooth > flow.limit:
         return replace(flow, limit=flow.smooth)
-    trusted_s = min(DOUBTED_AFTER_S * DOUBTED_TIMES**flow.met, DOUBTED_AT_MOST_S)
     speed = CREEP_PER_S
-    if now_s - flow.met_at_s > trusted_s:
+    if _proven(flow, now_s):
         first = DOUBT_PER_S if flow.met else DOUBT_FIRST_PER_S
         speed = first + ESCAPE_PER_S * max(0.0, flow.limit / max(flow.measured, 1.0) - 1)
     return replace(flow, limit=flow.limit * (1 + speed * passed_s))

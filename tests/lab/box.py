@@ -172,6 +172,22 @@ class Box:
             raise RuntimeError(f"the node ended with {self._nspawn.returncode}, not by a reboot")
         self.boot()
 
+    def lose_power(self) -> None:
+        """Cut the node off in the middle of whatever it does, and boot it again.
+
+        On a slow disk what was not flushed is lost; without one the machine's page cache keeps it.
+        """
+        self._leader = None
+        if self._nspawn is None:
+            raise RuntimeError("the node was never booted")
+        self._nspawn.kill()
+        self._nspawn.wait()
+        if not cgroups.destroy(self._run.cgroup):
+            raise RuntimeError("the node would not die")
+        for left in ("disk.control", "disk.file"):
+            (self._run.path / left).unlink(missing_ok=True)
+        self.boot()
+
     def close(self) -> None:
         """Kill the node and remove everything it left; safe to call twice."""
         atexit.unregister(self.close)

@@ -95,9 +95,20 @@ def _api_down(stage: Stage) -> None:
 
 
 def _reboot(stage: Stage) -> None:
+    stage.witness.one.stop()
+    stage.booted.box.reboot()
+    _watch_again(stage)
+
+
+def _power_loss(stage: Stage) -> None:
+    stage.witness.one.kill()
+    stage.booted.box.lose_power()
+    _watch_again(stage)
+
+
+def _watch_again(stage: Stage) -> None:
+    """Start the agent on the node as it is after a boot, with what it remembers."""
     one, booted = stage.witness.one, stage.booted
-    one.stop()
-    booted.box.reboot()
     until(booted.answers, str, 90)
     one.settings |= settings_of(booted, CHECK_S)
     one.start()
@@ -125,11 +136,13 @@ FAULTS: Mapping[str, Fault] = {
         _recorded("planned-restart"),
         "`systemctl restart docker`",
         (Expected("operator", frozenset({"planned_restart"}), PODS, planned=True),),
+        monitor=None,  # it would take the pause for a hang, and pkill would find the upgrade too
     ),
     "planned upgrade": Fault(
         _recorded("upgrade"),
         "apt re-installs docker.io and restarts it",
         (Expected("operator", frozenset({"planned_restart"}), PODS, planned=True),),
+        monitor=None,  # it would take the pause for a hang, and pkill would find the upgrade too
     ),
     "runtime out of memory": Fault(
         _recorded("dockerd-oom"),
@@ -158,7 +171,7 @@ FAULTS: Mapping[str, Fault] = {
     "disk stalls 120 s": Fault(
         _disk_stall,
         "no request is answered",
-        if_killed=_killed("runtime_hang", "io_saturation", "disk_failure"),
+        if_killed=_killed("runtime_hang", "io_saturation", "disk_error"),
     ),
     "agent killed in it": Fault(
         _agent_killed, "SIGKILL to the agent just after the kill line", _killed("runtime_hang"),
@@ -171,6 +184,11 @@ FAULTS: Mapping[str, Fault] = {
         _reboot,
         "in order, by systemctl",
         (Expected("operator", frozenset({"node_reboot"}), PODS, planned=True),),
+    ),
+    "power loss": Fault(
+        _power_loss,
+        "everything ends at once, also the disk; then it boots",
+        (Expected("power", frozenset({"node_reboot"}), PODS),),
     ),
     "quiet": Fault(lambda _: time.sleep(30.0), "nothing is done"),
 }  # fmt: skip

@@ -25,6 +25,7 @@ from tests.lab.drill.node import node
 from tests.lab.drill.witness import watching
 from tests.lab.image import LabUnavailable
 
+_BEGIN, _END = "<!-- matrix -->", "<!-- /matrix -->"
 _CALM_S = 8.0
 _SETTLED_S = 35.0
 _TOLD_S = 60.0
@@ -168,20 +169,30 @@ _HEADS = (
 _COUNTS = ("expected", "reported", "lost", "duplicated", "wrong")
 
 
+def into(page: str, table: str) -> str:
+    """Put the table between its marks; raises ValueError on a page that has none."""
+    before, rest = page.split(_BEGIN)
+    return f"{before}{_BEGIN}\n{table}{_END}{rest.split(_END)[1]}"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Play the faults asked for; 1 when something was lost, told twice or wrong."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("faults", nargs="*", default=list(FAULTS), metavar="FAULT")
+    parser.add_argument(
+        "faults", nargs="*", metavar="FAULT", help="all, where none is named or kept"
+    )
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--json", type=Path, help="keep the counts; runs already there count too")
+    parser.add_argument("--page", type=Path, help="put the table into this page")
     args = parser.parse_args(argv)
     if unknown := set(args.faults) - FAULTS.keys():
         parser.error(f"no such fault: {', '.join(unknown)}; there are {', '.join(FAULTS)}")
     exit_on_signals()
     kept = json.loads(args.json.read_text()) if args.json and args.json.exists() else []
     played = [Played(**{**one, "told": tuple(one["told"])}) for one in kept]
+    wanted = args.faults or ([] if kept else list(FAULTS))
     try:
-        for name in args.faults * args.times:
+        for name in wanted * args.times:
             played.append(play(name, FAULTS[name], CACHE))
             print(asdict(played[-1]), flush=True)
             if args.json:
@@ -189,7 +200,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LabUnavailable as missing:
         print(f"matrix: not on this machine: {missing}", file=sys.stderr)
         return 3
-    print(as_markdown(played, made()))
+    table = as_markdown(played, made())
+    print(table)
+    if args.page:
+        write_whole(args.page, into(args.page.read_text("utf-8"), table))
     return int(any(one.lost or one.duplicated or one.wrong for one in played))
 
 

@@ -65,6 +65,7 @@ class Node:
         self.box.check("systemctl enable -q --now pod-keeper.service")
         until(lambda: len(self.sandboxes()) == PODS, "every pod has a sandbox", patience_s)
         until(self.answers, "the database answers", patience_s)
+        self.box.check("sync")  # as on a node that has run for a while
 
     def answers(self) -> bool:
         """Whether the database takes connections, asked in the node."""

@@ -138,6 +138,11 @@ FAULTS: Mapping[str, Fault] = {
         (Expected("operator", frozenset({"planned_restart"}), PODS, planned=True),),
         monitor=None,  # it would take the pause for a hang, and pkill would find the upgrade too
     ),
+    "planned restart, monitor on": Fault(
+        _recorded("planned-restart"),
+        "the monitor meets the pause and kills what is coming up",
+        (Expected("operator", frozenset({"planned_restart"}), PODS, planned=True),),
+    ),
     "planned upgrade": Fault(
         _recorded("upgrade"),
         "apt re-installs docker.io and restarts it",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.hostile import TEXTS
@@ -41,6 +43,12 @@ def test_two_endings_are_too_few_to_blame_anybody() -> None:
 def test_figures_are_of_the_time_with_the_backup_alone() -> None:
     told = line(outcome(Ending.UNTHROTTLED, killed=True))
     assert (told.io_pct, told.read_mb_s, told.restarted) == (96.0, 14.2, 4)
+
+
+def test_a_backup_that_tells_how_far_it_came_is_quoted() -> None:
+    said = '{"read_bytes": 23043584, "expected_bytes": 1591833600}\nnot json\n'
+    told = line(replace(outcome(Ending.GOVERNED, killed=False), said=said))
+    assert told.ending == "survived; 23 of 1,592 MB taken"
 
 
 def test_the_page_is_whole_small_and_has_no_script() -> None:

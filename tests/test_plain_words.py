@@ -8,12 +8,17 @@ from hypothesis import strategies as st
 
 from agent.diagnosis.correlate import Scope, correlate
 from agent.diagnosis.diagnose import diagnose
+from agent.kube.announce import announcements
+from agent.kube.event_body import CONTROLLER
 from agent.model import Cause, Fact, Kind, Record, Trust
 from agent.rules.catalogue import Catalogue
 from agent.rules.gate import Gate
 from agent.rules.literals import words_of
-from agent.rules.plain_words import sayings
+from agent.rules.plain_words import OURSELVES, sayings
 from agent.rules.vocabulary import Vocabulary
+from agent.sources.kubectl import event_record
+from tests.fake_events import to_core
+from tests.handmade import PODS, founding
 
 CATALOGUE = Catalogue.load()
 WORDS_ONLY = CATALOGUE.without({rule.id for rule in CATALOGUE.rules})
@@ -193,3 +198,13 @@ def test_the_gate_never_hides_a_line_that_the_words_would_understand(
     lowered = text.lower()
     passed = Gate(WORDS.symptoms).passed(lowered, frozenset(words_of(lowered)))
     assert set(sayings(text, passed, WORDS)) == set(sayings(text, WORDS.symptoms, WORDS))
+
+
+def test_what_we_said_ourselves_is_no_evidence() -> None:
+    assert OURSELVES == CONTROLLER
+    catalogue = Catalogue.load()
+    for made in announcements(founding(), PODS):
+        event = to_core(made.body)
+        assert catalogue.read(event_record(event, "events.json#1")).facts == ()
+        another = {**event, "reportingComponent": "another.example.com/agent"}
+        assert catalogue.read(event_record(another, "events.json#1")).facts, "but of others it is"

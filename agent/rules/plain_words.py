@@ -24,6 +24,9 @@ BEHIND = 25
 REACH = 240
 """Characters a denial may stand away from what it takes back, within the same clause."""
 
+OURSELVES = "knockon.dev/agent"
+"""Who reports the agents' own Events (``agent.kube.event_body.CONTROLLER``)."""
+
 AT_ONCE = 60
 MOST_SAYINGS = 4
 LONGEST = 2000
@@ -78,6 +81,8 @@ def is_heeded(trust: Trust, fields: Mapping[str, str]) -> bool:
     """Say whether this speaker's plain words count: part of the node, or nobody in pasted text."""
     if fields.get("LEVEL", "") in _QUIET_LEVELS or "USER_UNIT" in fields:
         return False
+    if fields.get("EVENT_COMPONENT") == OURSELVES:
+        return False  # or an explanation would be evidence for itself
     if reason := fields.get("EVENT_REASON"):
         return reason not in _BYSTANDING_REASONS and fields.get("EVENT_TYPE") != "Normal"
     if fields.get("_TRANSPORT") == "kernel":

@@ -72,19 +72,24 @@ def journald(folder: Path, **settings: str) -> Iterator[Journald]:
     words = ["unshare", "--mount", "sh", "-c", _INSIDE, "sh", str(folder), JOURNALD, NAMESPACE]
     process = subprocess.Popen(words, stderr=subprocess.PIPE)
     where = folder / "run" / f"journal.{NAMESPACE}" / "socket"
+    files = folder / "log" / f"{machine}.{NAMESPACE}"
     until_s = time.monotonic() + _PATIENCE_S
-    while not where.exists() and process.poll() is None and time.monotonic() < until_s:
+    while not _runs(where, files) and process.poll() is None and time.monotonic() < until_s:
         time.sleep(0.02)
-    if not where.exists():
+    if not _runs(where, files):
         process.kill()
         pytest.skip(f"journald cannot be run here: {process.communicate()[1].decode()[-200:]}")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.connect(str(where))
         try:
-            yield Journald(process, folder / "log" / f"{machine}.{NAMESPACE}", sock)
+            yield Journald(process, files, sock)
         finally:
             process.terminate()
             process.communicate()
+
+
+def _runs(where: Path, files: Path) -> bool:
+    return where.exists() and any(files.glob("*.journal"))
 
 
 def _write_settings(path: Path, settings: Mapping[str, str]) -> None:

@@ -6,7 +6,7 @@ Everything is frozen.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -164,8 +164,8 @@ class Sample:
     memory: Psi | None = None
     memory_available_bytes: int | None = None
     disks: tuple[DiskCounters, ...] = ()
-    cgroups: tuple[CgroupCounters, ...] = ()  # one a pod or unit: owners are counted once
-    containers: tuple[CgroupCounters, ...] = ()  # parts of ``cgroups``, never to be added to them
+    cgroups: Sequence[CgroupCounters] = ()  # one a pod or unit: owners are counted once
+    containers: Sequence[CgroupCounters] = ()  # parts of ``cgroups``, never to be added to them
     memory_dirty_bytes: int | None = None
     memory_writeback_bytes: int | None = None
     major_faults: int | None = None  # running total of the node, as are the refaults

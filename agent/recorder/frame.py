@@ -6,9 +6,9 @@ somebody reads. Every column has a quantum: the stored integer times it is the S
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TypeAlias, overload
 
 from agent.model import CgroupCounters, DiskCounters, Psi, Sample, Subject, SubjectKind
 
@@ -50,58 +50,52 @@ def is_key(key: Key) -> bool:
     return key[0] not in (GROUP, PART) or key[1] in _KINDS
 
 
-class Samples:
-    """Turns frames into Samples; what did not change since the last frame is not made again."""
+class Groups(Sequence[CgroupCounters]):
+    """The control groups of one second, each made when it is looked at: an hour has 400,000."""
 
-    def __init__(self, names: Mapping[str, PodName] | None = None, parts: bool = True) -> None:
-        self._names = names or {}
-        self._parts = parts
-        self._made: dict[Key, tuple[Row, DiskCounters | CgroupCounters]] = {}
+    __slots__ = ("_keys", "_maker", "_rows")
 
-    def sample(self, frame: Frame) -> Sample:
-        """Make the Sample of one frame."""
-        psi: dict[str, Psi] = {}
-        memory: Row | None = None
-        disks: list[DiskCounters] = []
-        groups: list[CgroupCounters] = []
-        containers: list[CgroupCounters] = []
-        made, self._made = self._made, {}
-        for key, row in frame.rows.items():
-            what = key[0]
-            if what == PSI:
-                psi[key[1]] = Psi(row[0] / 100, row[1] / 1e6, row[2] / 100, row[3] / 1e6)
-            elif what == MEMORY:
-                memory = row
-            elif what != PART or self._parts:
-                known = made.get(key)
-                one = known[1] if known and known[0] is row else self._counters(key, row)
-                self._made[key] = (row, one)
-                if isinstance(one, DiskCounters):
-                    disks.append(one)
-                else:
-                    (containers if one.container else groups).append(one)
-        return Sample(
-            at_s=frame.at_ms / 1000,
-            cpu=psi.get("cpu"),
-            io=psi.get("io"),
-            memory=psi.get("memory"),
-            memory_available_bytes=memory[0] * _KIB if memory else None,
-            disks=tuple(disks),
-            cgroups=tuple(groups),
-            containers=tuple(containers),
-            memory_dirty_bytes=memory[1] * _KIB if memory else None,
-            memory_writeback_bytes=memory[2] * _KIB if memory else None,
-            major_faults=memory[3] if memory else None,
-            refaults=memory[4] if memory else None,
-        )
+    def __init__(self, keys: tuple[Key, ...], rows: Mapping[Key, Row], maker: GroupMaker) -> None:
+        self._keys = keys
+        self._rows = tuple(map(rows.__getitem__, keys))
+        self._maker = maker
 
-    def _counters(self, key: Key, row: Row) -> DiskCounters | CgroupCounters:
-        if key[0] == DISK:
-            read, written, reads, writes, busy_ms, queue_ms = row
-            name = key[1]
-            moved = (read * _SECTOR, written * _SECTOR, reads, writes)
-            return DiskCounters(name, *moved, busy_ms / 1000, queue_ms / 1000)
-        return CgroupCounters(
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @overload
+    def __getitem__(self, place: int) -> CgroupCounters: ...
+    @overload
+    def __getitem__(self, place: slice) -> tuple[CgroupCounters, ...]: ...
+    def __getitem__(self, place: int | slice) -> CgroupCounters | tuple[CgroupCounters, ...]:
+        if isinstance(place, slice):
+            return tuple(map(self._maker.group, self._keys[place], self._rows[place]))
+        return self._maker.group(self._keys[place], self._rows[place])
+
+    def __iter__(self) -> Iterator[CgroupCounters]:
+        return map(self._maker.group, self._keys, self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(self._rows)
+
+
+class GroupMaker:
+    """Makes counters of control groups; what did not change since it was made is not made again."""
+
+    def __init__(self, names: Mapping[str, PodName]) -> None:
+        self._names = names
+        self._owners: dict[Key, Subject] = {}
+        self._made: dict[Key, tuple[Row, CgroupCounters]] = {}
+
+    def group(self, key: Key, row: Row) -> CgroupCounters:
+        """Give the counters of one row."""
+        known = self._made.get(key)
+        if known and known[0] is row:
+            return known[1]
+        made = CgroupCounters(
             owner=self._owner(key),
             cpu_s=row[0] * _TENTH_MS,
             throttled_s=row[1] * _TENTH_MS,
@@ -117,9 +111,56 @@ class Samples:
             memory_stalled_s=row[11] * _TENTH_MS,
             container=key[5] if len(key) > 5 else "",
         )
+        self._made[key] = (row, made)
+        return made
 
     def _owner(self, key: Key) -> Subject:
-        kind, name, namespace, uid = key[1:5]
-        if uid in self._names:
-            namespace, name = self._names[uid]
-        return Subject(SubjectKind(kind), name, namespace, uid)
+        owner = self._owners.get(key)
+        if owner is None:
+            kind, name, namespace, uid = key[1:5]
+            namespace, name = self._names.get(uid, (namespace, name))
+            owner = self._owners[key] = Subject(SubjectKind(kind), name, namespace, uid)
+        return owner
+
+
+class Samples:
+    """Turns frames into Samples."""
+
+    def __init__(self, names: Mapping[str, PodName] | None = None) -> None:
+        self._maker = GroupMaker(names or {})
+        self._seen: KeysView[Key] = {}.keys()
+        self._groups: tuple[Key, ...] = ()
+        self._parts: tuple[Key, ...] = ()
+
+    def sample(self, frame: Frame) -> Sample:
+        """Make the Sample of one frame."""
+        rows = frame.rows
+        if rows.keys() != self._seen:
+            self._seen = rows.keys()
+            self._groups = tuple(key for key in rows if key[0] == GROUP)
+            self._parts = tuple(key for key in rows if key[0] == PART)
+        memory = rows.get((MEMORY,))
+        return Sample(
+            at_s=frame.at_ms / 1000,
+            cpu=_psi(rows.get((PSI, "cpu"))),
+            io=_psi(rows.get((PSI, "io"))),
+            memory=_psi(rows.get((PSI, "memory"))),
+            memory_available_bytes=memory[0] * _KIB if memory else None,
+            disks=tuple(_disk(key[1], row) for key, row in rows.items() if key[0] == DISK),
+            cgroups=Groups(self._groups, rows, self._maker),
+            containers=Groups(self._parts, rows, self._maker) if self._parts else (),
+            memory_dirty_bytes=memory[1] * _KIB if memory else None,
+            memory_writeback_bytes=memory[2] * _KIB if memory else None,
+            major_faults=memory[3] if memory else None,
+            refaults=memory[4] if memory else None,
+        )
+
+
+def _psi(row: Row | None) -> Psi | None:
+    return Psi(row[0] / 100, row[1] / 1e6, row[2] / 100, row[3] / 1e6) if row else None
+
+
+def _disk(name: str, row: Row) -> DiskCounters:
+    read, written, reads, writes, busy_ms, queue_ms = row
+    moved = (read * _SECTOR, written * _SECTOR, reads, writes)
+    return DiskCounters(name, *moved, busy_ms / 1000, queue_ms / 1000)

@@ -27,7 +27,7 @@ from agent.recorder.ring_format import (
     read_words,
     record_crc,
 )
-from agent.recorder.varint import Damaged
+from agent.recorder.varint import Damaged, Numbers
 
 SOURCE = "recorder"
 GAP_S = 2.5  # two samples further apart than this: somebody was not looking
@@ -150,7 +150,8 @@ def read_ring(
     yield from (spot for spot in words.blind.values() if (spot.to_s or 0.0) >= span.from_s)
     inside = (p for p in words.probes.values() if span.from_s <= p.at_s <= span.to_s)
     yield from sorted(inside, key=lambda probe: probe.at_s)
-    yield from _with_gaps(_near(slots, span), span, Samples(words.names, parts))
+    frames = _frames(_near(slots, span), parts)
+    yield from _with_gaps(frames, span, Samples(words.names))
 
 
 def _near(slots: list[_Slot], span: Span) -> list[_Slot]:
@@ -159,9 +160,11 @@ def _near(slots: list[_Slot], span: Span) -> list[_Slot]:
     return [slot for slot in slots if slot.lap not in early]
 
 
-def _with_gaps(slots: list[_Slot], span: Span, samples: Samples) -> Iterator[Sample | BlindSpot]:
+def _with_gaps(
+    frames: Iterator[Frame | BlindSpot], span: Span, samples: Samples
+) -> Iterator[Sample | BlindSpot]:
     before_s = -math.inf
-    for found in _frames(slots):
+    for found in frames:
         if isinstance(found, BlindSpot):
             if (found.to_s or math.inf) >= span.from_s:
                 yield found
@@ -176,11 +179,12 @@ def _with_gaps(slots: list[_Slot], span: Span, samples: Samples) -> Iterator[Sam
         before_s = at_s
 
 
-def _frames(slots: list[_Slot]) -> Iterator[Frame | BlindSpot]:
+def _frames(slots: list[_Slot], parts: bool) -> Iterator[Frame | BlindSpot]:
     """Decode every slot from its first key frame; skip from damage to the next key frame."""
     at_ms = 0
+    numbers = Numbers()
     for number, slot in enumerate(slots):
-        chain = _Chain()
+        chain = _Chain(numbers, parts)
         for payload in _records(slot):
             was_torn = chain.torn
             frame = chain.follow(payload)
@@ -201,6 +205,8 @@ def _frames(slots: list[_Slot]) -> Iterator[Frame | BlindSpot]:
 class _Chain:
     """Frames of one slot, each understood from the one before."""
 
+    numbers: Numbers
+    parts: bool
     decoder: Decoder | None = None
     torn: bool = False
     lost: int = 0
@@ -213,7 +219,7 @@ class _Chain:
         if not payload or payload[0] not in (What.KEY, What.DELTA):
             return None
         if payload[0] == What.KEY:
-            self.decoder = Decoder()
+            self.decoder = Decoder(self.numbers, parts=self.parts)
         if self.decoder is None:
             self.lost += 1
             return None

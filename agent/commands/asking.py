@@ -6,10 +6,12 @@ With a bundle or a pasted log the answer is in them; without, a cluster is asked
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from agent.commands import fleet
@@ -78,9 +80,10 @@ def why(options: argparse.Namespace) -> int:
     """Explain, in the form that was asked for."""
     if options.json + options.markdown + (options.html == "-") > 1:
         raise UserError("one form on standard output, please", "--html FILE goes with any of them")
-    answered = _answered(options)
-    if options.html:
-        _page(answered, options)
+    with _uncollected():
+        answered = _answered(options)
+        if options.html:
+            _page(answered, options)
     if options.json:
         write(as_json(answered))
     elif options.markdown:
@@ -88,6 +91,16 @@ def why(options: argparse.Namespace) -> int:
     elif options.html != "-":
         write(as_text(answered, screen_of(options)))
     return EXPLAINED if answered.explained else UNKNOWN
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Leave the collector of cycles out: it looks at an hour's rows, which are all still needed."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def incidents(options: argparse.Namespace) -> int:

@@ -172,12 +172,10 @@ class Decoder:
                 raise Damaged("a row moved that never was")
             if mask >> WIDTHS[key[0]]:
                 raise Damaged("a column moved that no row has")
-            columns = _columns(mask)
-            end = at + len(columns)
-            old = rows.get(key)
-            if old is not None:
-                row = list(old)
-                for column, moved in zip(columns, numbers[at:end], strict=False):
+            end = at + mask.bit_count()
+            if key in rows:
+                row = list(rows[key])
+                for column, moved in zip(_columns(mask), numbers[at:end], strict=False):
                     row[column] += -(moved + 1 >> 1) if moved & 1 else moved >> 1
                 rows[key] = tuple(row)
             at = end

@@ -65,28 +65,35 @@ class Steps:
 
     span: Span
     pairs: tuple[tuple[Sample, Sample], ...]
+    places: tuple[tuple[int, int, float], ...]  # of each pair: first cell, end, seconds between
 
     @classmethod
     def of(cls, span: Span, samples: Sequence[Sample]) -> Steps:
         """Pair the samples up, but not across a gap in which nobody looked."""
         gaps = [b.at_s - a.at_s for a, b in pairwise(samples) if b.at_s > a.at_s]
         longest_s = max(GAP_S, 2.5 * median(gaps)) if gaps else GAP_S
-        near = ((a, b) for a, b in pairwise(samples) if 0 < b.at_s - a.at_s <= longest_s)
-        return cls(span, tuple(near))
+        near = [(a, b) for a, b in pairwise(samples) if 0 < b.at_s - a.at_s <= longest_s]
+        places = (_place(span, a.at_s, b.at_s) for a, b in near)
+        return cls(span, tuple(near), tuple(places))
 
     def values(self, change: Callable[[Sample, Sample], float | None]) -> Values:
         """Give each cell the largest change a second seen in it; a counter never runs backwards."""
         found: list[float | None] = [None] * self.span.cells
-        for a, b in self.pairs:
+        for (a, b), (first, end, between_s) in zip(self.pairs, self.places, strict=True):
             moved = change(a, b)
             if moved is None:
                 continue
-            rate = max(moved / (b.at_s - a.at_s), 0.0)
-            first = self.span.cell(a.at_s)
-            for cell in range(first, min(max(self.span.cell(b.at_s), first + 1), len(found))):
+            rate = moved / between_s if moved > 0 else 0.0
+            for cell in range(first, end):
                 known = found[cell]
-                found[cell] = rate if known is None else max(known, rate)
+                if known is None or known < rate:
+                    found[cell] = rate
         return tuple(found)
+
+
+def _place(span: Span, from_s: float, to_s: float) -> tuple[int, int, float]:
+    first = span.cell(from_s)
+    return first, min(max(span.cell(to_s), first + 1), span.cells), to_s - from_s
 
 
 def round_up(value: float) -> float:

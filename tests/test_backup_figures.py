@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
+from backup.simulation.plant import Waited
 from bench.backup.figures import HEAD, leftover, lines, middle, picture
-from bench.backup.measure import Run, Span, backup_bytes
+from bench.backup.measure import Run, Span, backup_bytes, by_second
 from bench.backup.trace import steady, varying
 
 TRACE = steady(10.0)
@@ -36,6 +40,19 @@ def test_a_line_compares_with_idle_and_a_median_has_its_interval() -> None:
     assert len(found[1].cells()) == len(HEAD)
     spread = middle([1.0, 2.0, 3.0, 4.0, 50.0])
     assert (spread.low, spread.value) <= (spread.value, spread.high)
+
+
+def test_seconds_of_harm_are_those_beyond_twice_the_idle_phase() -> None:
+    seconds = by_second([Waited(7.0 + at, 0.0005) for at in (0.0, 0.4, 1.2)] + [Waited(9.1, 0.05)])
+    assert seconds == (0.0005, 0.0005, 0.05)
+    harming = run("knockon", 536_200_000)
+    harming = replace(harming, spans=(replace(harming.spans[0], p99_by_second_s=seconds),))
+    assert lines(TRACE, [*NONE, harming])[1].harm_s.value == 1
+
+
+def test_a_run_that_was_kept_is_read_again_as_it_was() -> None:
+    kept = replace(NONE[0], spans=(replace(NONE[0].spans[0], p99_by_second_s=(0.001, 0.002)),))
+    assert Run.from_json(json.loads(json.dumps(kept.as_json()))) == kept
 
 
 def test_the_picture_names_every_arm_and_nothing_breaks_out_of_it() -> None:

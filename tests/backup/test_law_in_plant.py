@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import Phase as Step
 from hypothesis import strategies as st
 
+from backup.law.guards import AHEAD_S, Deadline, Guards, Notice, Progress
 from backup.law.law import INTERVAL_S, WINDUP, Law, State
 from backup.simulation.plant import LatencyBound, Outcome, Own, Phase, Setting, Trace, quantile
 from backup.simulation.rig import Fixed, Governed, Rig
@@ -227,3 +228,24 @@ def test_busy_processors_do_not_hold_it_down(
     fast = min(own_bytes_per_s, STEADY.phases[0].leftover_bytes_per_s)
     possible = own.stall_every_bytes / (own.stall_every_bytes / fast + stall_s)
     assert outcome.achieved_bytes_per_s(20.0, 60.0) >= 0.5 * possible
+
+
+def test_a_volume_cut_half_way_is_announced_as_a_miss_half_an_hour_ahead() -> None:
+    """What was on time becomes late, and the WAL kept back until then too much: both are said."""
+    cut_at_s, deadline_s, wal_per_s = 120.0, 3000.0, 1_000_000
+    trace = Trace((Phase(0.0), Phase(cut_at_s, bytes_per_s=20e6, iops=600.0)), 400.0)
+    outcome, _ = governed(trace, Setting(seed=4))
+    guards, done, next_s = Guards(Deadline(deadline_s, keep=False)), 0.0, 0.0
+    notices: list[Notice] = []
+    for at_s, _, achieved in outcome.rates:
+        done += achieved * INTERVAL_S
+        if at_s >= next_s:  # the governor asks each second
+            next_s += 1.0
+            wal = int(wal_per_s * at_s)
+            progress = Progress(at_s, int(done), 110 * 10**9, wal, 7_000 * wal_per_s)
+            notices += guards.check(progress)[1]
+    said = {notice.kind: notice.at_s for notice in notices}
+    assert set(said) == {"deadline", "wal"}
+    assert all(at_s > cut_at_s for at_s in said.values())
+    assert deadline_s - said["deadline"] >= AHEAD_S
+    assert 3500.0 - said["wal"] >= AHEAD_S

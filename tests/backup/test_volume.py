@@ -58,6 +58,18 @@ def test_a_limit_is_doubted_after_a_while_and_rises_only_while_it_is_leaned_on()
     assert idling.bytes.limit < 1.02 * volume.bytes.limit
 
 
+@pytest.mark.parametrize(("pushed_to", "least", "most"), [(66e6, 58e6, 62e6), (120e6, 90e6, 120e6)])
+def test_a_push_too_far_does_not_unlearn_what_held(
+    pushed_to: float, least: float, most: float
+) -> None:
+    """A volume's savings carry it a little beyond what it can; twice as much is a larger volume."""
+    volume = full(moved_for(Volume(), 5.0, 60e6, 900, own=55e6), now_s=5.0)
+    held = moved_for(volume, 10.0, 58e6, 900, own=53e6)
+    pushed = full(moved_for(held, 0.5, pushed_to, 950, own=pushed_to - 5e6), now_s=15.5)
+    assert volume.bytes.limit <= pushed.bytes.limit
+    assert least <= pushed.bytes.limit <= most
+
+
 @given(
     st.lists(
         st.tuples(st.floats(0, 1e12), st.floats(0, 1e9), st.floats(0, 1e12), st.booleans()),

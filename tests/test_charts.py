@@ -26,7 +26,7 @@ from agent.report.page.movers import MOST_SHOWN, movers
 from agent.report.page.span import Span, Steps, round_up, span_around
 from agent.report.page.strip import lane_of, strip
 from agent.report.page.tracks import Recorded, Series, Track, tracks
-from agent.report.view import Paced
+from agent.sources.backup_log import Paced
 from tests.full_node import FROM_S, an_hour
 from tests.handmade import KILL_S, MONITOR, SANDBOXES
 

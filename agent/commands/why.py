@@ -159,6 +159,7 @@ def _origin(question: Question, bundle: Bundle | None, heard: _Heard) -> Origin:
         spoofed=heard.spoofed,
         samples=tuple(bundle.samples) if bundle else (),
         probes=tuple(bundle.probes) if bundle else (),
+        paced=bundle.paced if bundle else (),
         command=_command(question),
     )
 

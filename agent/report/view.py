@@ -28,16 +28,8 @@ from agent.model import (
 from agent.report.damage import OwnerDamage, damage
 from agent.report.steps import Step, killer_timeout_s, steps
 from agent.report.timeline import SHORT, Moment, timeline
+from agent.sources.backup_log import Paced
 from agent.words import QUOTED_NOTE, Wording, cause_words, confidence_words, counted, killer_words
-
-
-@dataclass(frozen=True, slots=True)
-class Paced:
-    """What the governor allowed a backup at one moment, and what the backup made of it."""
-
-    at_s: float
-    allowed_bytes_s: float
-    achieved_bytes_s: float
 
 
 @dataclass(frozen=True, slots=True)

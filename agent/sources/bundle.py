@@ -14,8 +14,9 @@ from pathlib import Path
 from agent.errors import UserError
 from agent.model import BlindSpot, Fact, Pod, Probe, Record, Sample
 from agent.recorder.ring_read import load_ring
+from agent.sources.backup_log import Paced, read_backup_log
 from agent.sources.bundle_files import Files, Member, files_of
-from agent.sources.bundle_logs import Span, read_log, widest
+from agent.sources.bundle_logs import Span, first_record, read_log, widest
 from agent.sources.bundle_node import agree, node_name
 from agent.sources.fact_rows import stated_facts
 from agent.sources.file_kinds import FileKind, is_log_name, kind_of_file
@@ -55,6 +56,7 @@ class Bundle:
     events: tuple[Record, ...] = ()
     samples: tuple[Sample, ...] = ()
     probes: tuple[Probe, ...] = ()
+    paced: tuple[Paced, ...] = ()  # what a governed backup was allowed
     blind: list[BlindSpot] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     now_s: float = 0.0  # what ages in pasted text are relative to
@@ -160,6 +162,8 @@ class _Parts:
             probes, blind = read_probes(self._lines(member), member.name)
             bundle.probes += probes
             bundle.blind += blind
+        elif kind is FileKind.BACKUP_LOG:
+            bundle.paced += read_backup_log(self._lines(member))
         elif kind is FileKind.RING:
             self._rings.append(member)
         elif kind is FileKind.EMPTY or (kind is FileKind.BINARY and member.name != "README"):
@@ -219,7 +223,7 @@ class _Parts:
             self._recorded(ring)
         bundle.nodes = tuple(node_of(node) for node, _ in self._nodes)
         bundle.events = tuple(sorted(self._events, key=_event_order))
-        first = _first_record(bundle.logs)
+        first = first_record(bundle.logs)
         if first is None and not self._events and not bundle.pods:
             hint = "was journalctl allowed to read the journal, and the time span right?"
             raise UserError(f"{bundle.path} holds no entries", hint)
@@ -262,14 +266,6 @@ class _Parts:
 
 def _event_order(event: Record) -> float:
     return event.at_s if event.at_s is not None else float("inf")
-
-
-def _first_record(logs: list[tuple[Member, FileKind]]) -> Record | None:
-    for member, kind in logs:
-        for found in read_log(member, kind, (None, 0.0, [])):
-            if isinstance(found, Record):
-                return found
-    return None
 
 
 def _meta(raw: bytes, name: str) -> Mapping[str, object]:

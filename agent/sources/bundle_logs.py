@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from agent.model import BlindSpot, Record
 from agent.sources.bundle_files import Member
@@ -80,3 +80,12 @@ def _utf16_lines(first: bytes, readline: Callable[[int], bytes]) -> Iterator[str
     """Lines of a small UTF-16 file; a paste that long is no paste."""
     rest = b"".join(iter(lambda: readline(_LINE_BYTES), b""))
     yield from (first + rest).decode("utf-16", "replace").splitlines()
+
+
+def first_record(logs: Iterable[tuple[Member, FileKind]]) -> Record | None:
+    """Give the first entry that any of these holds."""
+    for member, kind in logs:
+        for found in read_log(member, kind, (None, 0.0, [])):
+            if isinstance(found, Record):
+                return found
+    return None

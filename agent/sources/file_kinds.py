@@ -18,6 +18,7 @@ class FileKind(StrEnum):
     OBJECTS = "objects"
     PRESSURE = "pressure"
     PROBES = "probes"
+    BACKUP_LOG = "backup log"
     RING = "ring"
     TEXT = "text"
     BINARY = "binary"
@@ -30,6 +31,7 @@ _EXPORT = re.compile(
 )
 _JOURNAL_KEY = re.compile(rb'"(?:__CURSOR|__REALTIME_TIMESTAMP|_BOOT_ID)"\s*:')
 _OBJECT_KEY = re.compile(rb'"(?:apiVersion|kind|items|metadata|involvedObject|object)"\s*:')
+_BACKUP_KEY = re.compile(rb'"allowed_bytes_per_s"\s*:')
 _LOG_NAME = re.compile(
     r"(?:journal|syslog|messages|dmesg|kern|kubelet|docker|containerd|k3s|events|describe|history|dpkg|yum)"
     r"[\w.-]*$"
@@ -56,14 +58,22 @@ def kind_of_file(name: str, head: bytes) -> FileKind:
         return FileKind.PRESSURE
     if first_line.startswith((b"start,", b"ts,")) and b"seconds" in first_line:
         return FileKind.PROBES
+    return _text_kind(start, head)
+
+
+def _text_kind(start: bytes, head: bytes) -> FileKind:
     if _EXPORT.match(start) and b"=" in head:
         return FileKind.JOURNAL_EXPORT
+    if _BACKUP_KEY.search(head):  # behind what its pod said first
+        return FileKind.BACKUP_LOG
     return FileKind.BINARY if _is_binary(head) else FileKind.TEXT
 
 
 def _json_kind(start: bytes) -> FileKind:
     if _JOURNAL_KEY.search(start):
         return FileKind.JOURNAL_JSON
+    if _BACKUP_KEY.search(start):
+        return FileKind.BACKUP_LOG
     return FileKind.OBJECTS if _OBJECT_KEY.search(start) else FileKind.TEXT
 
 

@@ -52,6 +52,7 @@ def timeline(
         origin.paced,
     )
     dated = [fact.at_s for _, fact in facts if fact.at_s is not None]
+    dated += [one.at_s for one in origin.paced]
     span = span_around(incident.kill_at_s, dated, origin.samples)
     if span is None:
         return section(f"{prefix}timeline", "Timeline", _nothing_recorded())

@@ -13,10 +13,11 @@ from itertools import zip_longest
 from agent.model import Probe, Psi, Sample
 from agent.report.page.movers import movers
 from agent.report.page.span import Span, Steps, Values, round_up
-from agent.report.view import Paced
+from agent.sources.backup_log import Paced
 
 LEAST_PROBE_S = 0.01  # bottom of the logarithmic scale
 _LEAST_RATE = 1e6
+_HELD_S = 90.0
 _CALM_PCT = 5.0  # three pixels of a plot of 66
 
 
@@ -208,11 +209,11 @@ def _waits(span: Span, probes: Sequence[Probe], timeout_s: float | None) -> Trac
 
 
 def _paced(span: Span, paced: Sequence[Paced]) -> Track:
-    """Hold each rate until the governor says another."""
+    """Hold each rate until the governor says another; it says one a minute while it works."""
     allowed: list[float | None] = [None] * span.cells
     achieved: list[float | None] = [None] * span.cells
     for one, after in zip_longest(paced, paced[1:]):
-        until = span.cell(after.at_s) if after else span.cell(one.at_s) + 1
+        until = span.cell(min(after.at_s, one.at_s + _HELD_S)) if after else span.cell(one.at_s) + 1
         for cell in range(max(span.cell(one.at_s), 0), min(until, span.cells)):
             allowed[cell], achieved[cell] = one.allowed_bytes_s, one.achieved_bytes_s
     series = (

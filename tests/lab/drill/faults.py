@@ -149,14 +149,6 @@ FAULTS: Mapping[str, Fault] = {
         (Expected("operator", frozenset({"planned_restart"}), PODS, planned=True),),
         monitor=None,  # it would take the pause for a hang, and pkill would find the upgrade too
     ),
-    "runtime out of memory": Fault(
-        _recorded("dockerd-oom"),
-        "dockerd reaches its own limit",
-        (Expected("oom_killer", frozenset({"memory_pressure"}), PODS),),
-        "a limit just above what it uses, and a leaky client",
-        None,
-        kernel_log=True,
-    ),
     "runtime crash": Fault(
         _recorded("dockerd-crash"),
         "dockerd dies of SIGSEGV",

@@ -121,7 +121,7 @@ class Node:
         }
 
     def _kept(self, kind: str) -> list[dict[str, Any]]:
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError, RuntimeError):  # the node may be booting
             items: list[dict[str, Any]] = json.loads(
                 (self.box.root / _KEPT / f"{kind}.json").read_text()
             )["items"]

@@ -141,7 +141,7 @@ def _share(plot: _Plot, value: float, top: float) -> float:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
 
 
 def _setting(setting: Setting) -> Markup:

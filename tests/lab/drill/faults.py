@@ -44,7 +44,6 @@ class Fault:
     expected: tuple[Expected, ...] = ()
     injected: str = ""
     monitor: str | None = _DOCKER
-    kernel_log: bool = False
     if_killed: tuple[Expected, ...] = ()
     """What must be told as well where the monitor gave up, which this fault leaves to the node."""
 

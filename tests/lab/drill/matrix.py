@@ -50,7 +50,7 @@ class Played:
 def play(name: str, fault: Fault, cache: Path) -> Played:
     """Boot a node, do what the fault says, and count."""
     with (
-        node(cache, kernel_log=fault.kernel_log) as booted,
+        node(cache) as booted,
         tempfile.TemporaryDirectory(prefix="knockon-fault-") as scratch,
     ):
         booted.start_pods()

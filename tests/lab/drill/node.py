@@ -130,9 +130,9 @@ class Node:
 
 
 @contextmanager
-def node(cache: Path, *, kernel_log: bool = False) -> Iterator[Node]:
+def node(cache: Path) -> Iterator[Node]:
     """Boot the node with its disk not slowed yet; everything is gone afterwards."""
-    box = Box(cache, disk=ensure_disk(cache), kernel_log=kernel_log)
+    box = Box(cache, disk=ensure_disk(cache))
     programs = box.files / "etc/pod-keeper.json"
     programs.parent.mkdir(parents=True, exist_ok=True)
     programs.write_text(json.dumps(_PROGRAMS))

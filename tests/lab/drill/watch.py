@@ -98,8 +98,8 @@ class Watch:
         new, self._checks_seen = self.checks[self._checks_seen :], len(self.checks)
         second = Second(
             at_s=round(now[0] - self._began_s, 2),
-            io_pct=round((now[1] - before[1]) / took_s / 1e4, 1),
-            memory_pct=round((now[2] - before[2]) / took_s / 1e4, 1),
+            io_pct=_share_pct(now[1] - before[1], took_s),
+            memory_pct=_share_pct(now[2] - before[2], took_s),
             disk_mb_s=round((now[4].read_bytes - before[4].read_bytes) / took_s / 1e6, 2),
             written_mb_s=round((now[4].written_bytes - before[4].written_bytes) / took_s / 1e6, 2),
             backlog_s=round(now[4].backlog_s, 3),
@@ -112,3 +112,7 @@ class Watch:
         )
         self.seconds.append(second)
         self._tell(second)
+
+
+def _share_pct(stalled_us: int, took_s: float) -> float:
+    return min(100.0, round(stalled_us / took_s / 1e4, 1))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from agent.model import Record, Trust
-from agent.rules.audience import Audience, Candidate
+from agent.rules.audience import Audience, Candidate, Entry
 from agent.rules.catalogue import Catalogue, sample_record
 from agent.rules.rulefile import Quoted, Rule
 
@@ -38,7 +38,7 @@ def test_samples(rule: Rule) -> None:
 @pytest.mark.parametrize("rule", CATALOGUE.rules, ids=lambda rule: rule.id)
 def test_says_where_it_is_from_and_finds_its_samples_by_literals(rule: Rule) -> None:
     assert rule.origin
-    audience = Audience.of(Candidate(one, 0, rule, False, True) for one in rule.needles)
+    audience = Audience.of(Entry.of(Candidate(one, 0, rule, False, True)) for one in rule.needles)
     for sample in rule.matches + rule.rejects:
         if rule.pattern.search(sample.message):
             assert audience.heard(sample.message.lower()), sample.message

@@ -20,7 +20,21 @@ class Candidate(NamedTuple):
     believed: bool  # else the speaker has no right to a guarded rule's words
 
 
-_Entry = tuple[str, Needle, Candidate]  # first literal, the others, whom it stands for
+class Entry(NamedTuple):
+    """A candidate, and what is looked for in a line before its rule is asked."""
+
+    first: str  # literal
+    others: Needle
+    candidate: Candidate
+    word: str  # the most telling whole word of its text; empty when it holds none
+
+    @classmethod
+    def of(cls, candidate: Candidate) -> Entry:
+        """Take its literal text apart."""
+        words = [word for part in candidate.needle for word in whole_words(part)]
+        word = max(words, key=lambda word: (tellingness(word), len(word)), default="")
+        first, *others = map(text_of, candidate.needle)
+        return cls(first, tuple(others), candidate, word)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,20 +42,17 @@ class Audience:
     """All rules that listen to a speaker, believing or guarding."""
 
     heeded: bool  # its plain words count where no rule knows the line
-    by_word: Mapping[str, tuple[_Entry, ...]]
-    loose: tuple[_Entry, ...]  # their text holds no whole word
+    by_word: Mapping[str, tuple[Entry, ...]]
+    loose: tuple[Entry, ...]  # their text holds no whole word
     words: frozenset[str]
 
     @classmethod
-    def of(cls, candidates: Iterable[Candidate], *, heeded: bool = False) -> Audience:
-        """Sort candidates by the most telling whole word of their text."""
-        by_word: dict[str, list[_Entry]] = {}
-        loose: list[_Entry] = []
-        for one in candidates:
-            words = [word for part in one.needle for word in whole_words(part)]
-            entry = _entry(one)
-            key = max(words, key=lambda word: (tellingness(word), len(word)), default="")
-            (by_word.setdefault(key, []) if key else loose).append(entry)
+    def of(cls, entries: Iterable[Entry], *, heeded: bool = False) -> Audience:
+        """Sort entries by their words."""
+        by_word: dict[str, list[Entry]] = {}
+        loose: list[Entry] = []
+        for one in entries:
+            (by_word.setdefault(one.word, []) if one.word else loose).append(one)
         plain = {word: tuple(entries) for word, entries in by_word.items()}
         return cls(heeded, plain, tuple(loose), frozenset(plain))
 
@@ -50,9 +61,4 @@ class Audience:
         found = [entry for entry in self.loose if entry[0] in lowered]
         for word in self.words.intersection(words_of(lowered) if spoken is None else spoken):
             found += [entry for entry in self.by_word[word] if entry[0] in lowered]
-        return [one for _, rest, one in found if all(part in lowered for part in rest)]
-
-
-def _entry(candidate: Candidate) -> _Entry:
-    first, *rest = map(text_of, candidate.needle)
-    return first, tuple(rest), candidate
+        return [one for _, rest, one, _ in found if all(part in lowered for part in rest)]

@@ -16,10 +16,10 @@ from typing import NamedTuple
 
 from agent.errors import UserError
 from agent.model import Fact, Kind, Record, Subject, Trust
-from agent.rules.audience import Audience, Candidate
+from agent.rules.audience import Audience, Candidate, Entry
 from agent.rules.details import detail_of, groups_of
 from agent.rules.gate import Gate
-from agent.rules.literals import words_of
+from agent.rules.literals import Needle, words_of
 from agent.rules.plain_words import (
     LAST_WORDS,
     SAID_BY_THE_RULE,
@@ -71,6 +71,7 @@ class Catalogue:
         self._classes = tuple(asked.values())
         self._audiences: dict[tuple[str | bool | None, ...], Audience] = {}
         self._remembered: dict[tuple[str | None, ...], Audience] = {}
+        self._entries: dict[tuple[Needle, int, bool, bool], Entry] = {}  # audiences share them
 
     @classmethod
     def load(cls, extra: Sequence[Path] = ()) -> Catalogue:
@@ -184,17 +185,25 @@ class Catalogue:
     def _choose(self, record: Record, *, heeded: bool) -> Audience:
         fields = as_claimed(record, self._names)
         contained = any(fields.get(name) for name in CONTAINER_FIELDS)
-        found: list[Candidate] = []
+        found: list[Entry] = []
         for order, rule in enumerate(self.rules):
             by_id = said_by_id(rule, fields)
             if by_id is False:
                 continue
             if not contained and believes(rule, record.trust, fields):
                 wanted = [("",)] if by_id else sorted(rule.needles)
-                found.extend(Candidate(one, order, rule, bool(by_id), True) for one in wanted)
+                found.extend(self._entry(one, order, bool(by_id), True) for one in wanted)
             elif rule.guard and "USER_UNIT" not in fields:
-                found.extend(Candidate(one, order, rule, False, False) for one in rule.needles)
+                found.extend(self._entry(one, order, False, False) for one in rule.needles)
         return Audience.of(found, heeded=heeded and not contained)
+
+    def _entry(self, needle: Needle, order: int, by_id: bool, believed: bool) -> Entry:
+        key = (needle, order, by_id, believed)
+        entry = self._entries.get(key)
+        if entry is None:
+            made = Candidate(needle, order, self.rules[order], by_id, believed)
+            entry = self._entries[key] = Entry.of(made)
+        return entry
 
 
 def _stated(

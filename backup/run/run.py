@@ -11,16 +11,18 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import FrameType
 
 from agent.errors import UserError
+from agent.kube.access import Access, in_cluster
 from backup import metrics
 from backup.abort import Abort, by_signal
 from backup.exits import Exit, Failure, status_of
 from backup.run.governed import Governed, View, govern
+from backup.run.lease import EVERY_S, lease_of
 from backup.run.ledger import Ledger, Phase
 from backup.run.progress import Progress, Sight, duration, size
 from backup.run.settings import Miss, Settings
@@ -44,6 +46,7 @@ class Desk:
     progress: Progress
     clock_s: Callable[[], float] = time.time  # noqa: TID251 - the edge
     govern: Callable[[Settings, Abort], Governed] = govern
+    access: Callable[[], Access] = lambda: in_cluster(os.environ)
 
 
 def run(settings: Settings, desk: Desk) -> int:
@@ -87,7 +90,10 @@ class _Shift:
         with contextlib.ExitStack() as scope:
             scope.callback(self._abort.close)
             scope.enter_context(_caught(self._abort))
-            keeper = scope.enter_context(_locked(store, self._desk, self._say))
+            keepers = [
+                *scope.enter_context(_leased(settings.lease, self._desk, self._abort)),
+                scope.enter_context(_locked(store, self._desk, self._say)),
+            ]
             scope.enter_context(
                 metrics.served(self.values, settings.metrics_port, settings.outlet.database)
             )
@@ -96,7 +102,7 @@ class _Shift:
                 settings, place, self._abort, self._ledger, governed, self._desk.clock_s, self._say
             )
             try:
-                published = self._watch(job, governed, keeper)
+                published = self._watch(job, governed, keepers)
             except UserError:
                 self._sweep(store)
                 raise
@@ -140,15 +146,15 @@ class _Shift:
             self._view = made.view()
             made.stop()
 
-    def _watch(self, job: Run, governed: Governed, keeper: Keeper) -> Published:
+    def _watch(self, job: Run, governed: Governed, keepers: Sequence[Keeper]) -> Published:
         with ThreadPoolExecutor(1, "backup") as pool:
             future = pool.submit(take, job)
             asked_s: float | None = None
             while not _done_within(future, _TICK_S):
                 self._view = governed.view()
                 self._desk.progress.tick(self._sight())
-                if keeper.lost is not None:
-                    self._abort.ask(keeper.lost)
+                for lost in filter(None, (keeper.lost for keeper in keepers)):
+                    self._abort.ask(lost)
                 self._mind_the_deadline()
                 for warning in governed.warnings():
                     self._say(warning)
@@ -232,7 +238,7 @@ def _caught(abort: Abort) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(store: Store, desk: Desk, say: Callable[[str], None]) -> Iterator[Keeper]:
-    lock = acquire(store, f"{socket.gethostname()} pid {os.getpid()}, backup run", desk.clock_s())
+    lock = acquire(store, f"{_ourselves()}, backup run", desk.clock_s())
     for warning in lock.warnings:
         say(warning)
     keeper = Keeper(lock, desk.clock_s)
@@ -241,6 +247,26 @@ def _locked(store: Store, desk: Desk, say: Callable[[str], None]) -> Iterator[Ke
         yield keeper
     finally:
         keeper.stop()
+
+
+@contextlib.contextmanager
+def _leased(name: str, desk: Desk, abort: Abort) -> Iterator[list[Keeper]]:
+    """Hold the Lease that was asked for, if one was."""
+    if not name:
+        yield []
+        return
+    lease = lease_of(desk.access(), name, _ourselves(), desk.clock_s)
+    lease.acquire(abort.sleep)
+    keeper = Keeper(lease, desk.clock_s, EVERY_S)
+    keeper.start()
+    try:
+        yield [keeper]
+    finally:
+        keeper.stop()
+
+
+def _ourselves() -> str:
+    return f"{socket.gethostname()} pid {os.getpid()}"
 
 
 def _leave(failure: Failure, say: Callable[[str], None]) -> None:

@@ -15,6 +15,7 @@ from agent.errors import UserError
 from agent.printable import safe
 from backup.metrics import Outlet, as_name, named_after
 from backup.postgres.order import ASSUMED_BYTES_PER_S
+from backup.run.lease import checked_name
 from backup.store.layout import WalMode
 
 Word = TypeVar("Word", bound=StrEnum)
@@ -48,6 +49,8 @@ class Settings:
     probe: str = ""
     label: str = "knockon"
     fast_checkpoint: bool = False
+    lease: str = ""
+    """A Lease to hold meanwhile, in the namespace we run in; nothing: none."""
     metrics_port: int | None = None
     outlet: Outlet = field(default_factory=Outlet)
 
@@ -92,7 +95,7 @@ def from_options(options: argparse.Namespace) -> Settings:
     if not picked.text("to"):
         raise UserError("where to?", "--to file:///dir, s3://bucket/prefix, gs://… or az://…")
     ceiling, deadline = picked.text("ceiling"), picked.text("deadline")
-    key_file = picked.text("encrypt_key_file")
+    key_file, lease = picked.text("encrypt_key_file"), picked.text("lease")
     return Settings(
         dsn=picked.text("dsn"),
         to=picked.text("to"),
@@ -104,6 +107,7 @@ def from_options(options: argparse.Namespace) -> Settings:
         probe=picked.text("probe"),
         label=(picked.text("label") or "knockon")[:_MOST_LABEL],
         fast_checkpoint=picked.flag("fast_checkpoint"),
+        lease=checked_name(lease) if lease else "",
         metrics_port=picked.port("metrics_port"),
         outlet=_outlet(picked, picked.text("to")),
     )
@@ -145,6 +149,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--probe", metavar="WHAT", help="docker:///var/run/docker.sock or file:PATH")
     add("--label", metavar="TEXT", help="goes into backup_label")
     add("--fast-checkpoint", action="store_true", default=None, help="a burst of writes at start")
+    add("--lease", metavar="NAME", help="in a pod: hold this Lease meanwhile; others wait")
     add("--metrics-port", type=int, metavar="PORT", help="serve /metrics while running")
     add_outlet(parser)
 
@@ -204,6 +209,7 @@ _KEYS = frozenset(
             "encrypt_key_file",
             "probe",
             "label",
+            "lease",
         ),
         *("fast_checkpoint", "metrics_port", "metrics_textfile", "metrics_pushgateway", "name"),
     }

@@ -11,6 +11,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from typing import Protocol
 
 from agent.printable import safe
 from agent.times import readable, span
@@ -168,10 +169,20 @@ def _skew(ahead_s: float) -> str:
     return f"this machine's clock is {span(abs(ahead_s))} {word} the store's"
 
 
+class Renewed(Protocol):
+    """What is held only for as long as it is renewed."""
+
+    def renew(self, now_s: float) -> None:
+        """Prolong it, or fail because somebody else has it now."""
+
+    def release(self) -> None:
+        """Give it back."""
+
+
 class Keeper:
     """Renews a lock from a thread of its own, until it is stopped or the lock is lost."""
 
-    def __init__(self, lock: Lock, clock: Callable[[], float], every_s: float = EVERY_S) -> None:
+    def __init__(self, lock: Renewed, clock: Callable[[], float], every_s: float = EVERY_S) -> None:
         self.lost: Failure | None = None
         self._lock = lock
         self._clock = clock

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from agent.errors import UserError
+from agent.kube.access import Access
 from backup.commands import complain
 from backup.run import command as run_command
 from backup.run import settings
@@ -19,6 +21,7 @@ from backup.run.run import run
 _PROGRAM = "import sys; from backup.commands import main; sys.exit(main(sys.argv[1:]))"
 _PACED = "import sys; from tests.backup.client import paced; sys.exit(paced(sys.argv[1:]))"
 PACE_BYTES_PER_S = 25e6
+API_PORT = "KNOCKON_TEST_API_PORT"
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -28,7 +31,9 @@ def paced(arguments: list[str]) -> int:
     settings.add_arguments(parser)
     try:
         desk = dataclasses.replace(
-            run_command.desk(), govern=lambda _, abort: Fixed(PACE_BYTES_PER_S, abort)
+            run_command.desk(),
+            govern=lambda _, abort: Fixed(PACE_BYTES_PER_S, abort),
+            access=lambda: Access("127.0.0.1", int(os.environ[API_PORT]), tls=False),
         )
         return run(settings.from_options(parser.parse_args(arguments)), desk)
     except UserError as error:

@@ -86,10 +86,14 @@ def test_an_agent_that_does_not_answer_in_time(api: FakeApi, tmp_path: Path) -> 
     done = asked(api, tmp_path, *POD, "--timeout", "0.3")
     assert done.returncode == 0
     assert "no answer within 0.3 s" in done.stderr
+    api.faults.add(Fault(Wrong.DRIP, "get", "pods/proxy"))
+    done = asked(api, tmp_path, *POD, "--timeout", "0.2")
+    assert done.returncode == 0
+    assert "an answer that was not whole within 1.2 s" in done.stderr
 
 
 @pytest.mark.usefixtures("agent")
-@pytest.mark.parametrize("wrong", [Wrong.NOT_JSON, Wrong.TORN, Wrong.RESET])
+@pytest.mark.parametrize("wrong", [Wrong.NOT_JSON, Wrong.TORN, Wrong.RESET, Wrong.HUGE])
 def test_a_broken_answer_is_no_answer(wrong: Wrong, api: FakeApi, tmp_path: Path) -> None:
     events_of(api)
     api.faults.add(Fault(wrong, "get", "pods/proxy"))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -22,6 +23,8 @@ MOST_BYTES = 64 << 20
 CONNECT_S = 5.0
 ANSWER_S = 10.0
 _PAGE = 500
+_PIECE_BYTES = 256 << 10
+_WHOLE = 6  # times as long a whole answer may take as its beginning
 _HELP = "--kubeconfig FILE or --context NAME name another; kubectl config view shows them"
 
 Object = Mapping[str, object]
@@ -101,13 +104,13 @@ class Server:
                 preload_content=False,
             )
             try:
-                body = bytes(answer.read(MOST_BYTES + 1, decode_content=True))
-            finally:
-                answer.release_conn()
+                body = _body(answer, self.answer_s * _WHOLE)
+            except BaseException:
+                answer.close()  # what is left of it must not be the answer to somebody else
+                raise
+            answer.release_conn()
         except HTTPError as error:
             raise Unreachable(_plainly(error, self.answer_s)) from error
-        if len(body) > MOST_BYTES:
-            raise Unreachable(f"an answer of more than {MOST_BYTES >> 20} MiB")
         if answer.status == 401:
             hint = "log in again: kubectl get nodes says how"
             raise UserError(f"{self.url} does not know you (401)", hint)
@@ -183,6 +186,20 @@ def _logins() -> Iterator[list[str]]:
 def segment(name: str) -> str:
     """A name as one part of a path."""
     return quote(name, safe=":")
+
+
+def _body(answer: Any, patience_s: float) -> bytes:  # noqa: ANN401 - urllib3's
+    """Read it whole: each piece within the answer's time, all of them within patience."""
+    piecewise = getattr(answer, "read1", answer.read)  # urllib3 1 has none
+    until_s, pieces, size = monotonic() + patience_s, [], 0
+    while piece := piecewise(_PIECE_BYTES):
+        pieces.append(bytes(piece))
+        size += len(piece)
+        if size > MOST_BYTES:
+            raise Unreachable(f"an answer of more than {MOST_BYTES >> 20} MiB")
+        if monotonic() > until_s:
+            raise Unreachable(f"an answer that was not whole within {patience_s:g} s")
+    return b"".join(pieces)
 
 
 def _mapping(body: bytes, what: str) -> Object:

@@ -23,7 +23,7 @@ BECAUSE: dict[Cause, str] = {
     Cause.KUBELET_RESTART: "the kubelet went down and started anew",
     Cause.CNI_FAILURE: "the pod network could not be set up",
     Cause.CONFIG_MISMATCH: "settings do not fit together",
-    Cause.CLOCK_OR_CERT: "a certificate or the clock is outside its time",
+    Cause.CLOCK_OR_CERT: "a certificate is not valid here and now, or the clock is wrong",
     Cause.VOLUME_THROTTLED: "the cloud throttled the volume",
 }
 

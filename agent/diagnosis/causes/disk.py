@@ -58,7 +58,7 @@ def disk_error(case: Case) -> Hypothesis | None:
     """A device or file system reports errors of its own."""
     errors = case.of(Kind.DISK_ERROR)
     if not errors:
-        return None
+        return hypothesis(Cause.DISK_ERROR, _only_aborted(case))
     own = all(_is_file_systems_own(fact) for fact in errors)
     weight = FAIR + 0.1 if own else STRONG + 0.1
     evidence = [reason(weight, "device or file system reports errors", errors)]
@@ -69,6 +69,16 @@ def disk_error(case: Case) -> Hypothesis | None:
         says = "a file system failed while memory ran out, and no device reports an error"
         evidence.append(reason(-0.5, says, killed))
     return hypothesis(Cause.DISK_ERROR, evidence)
+
+
+def _only_aborted(case: Case) -> list[Evidence]:
+    """Commands given up after 30 s, and nobody who was busy: the device is ill, as far as told."""
+    slow = case.of(Kind.IO_SLOW)
+    busy = case.has(Kind.IO_PRESSURE, Kind.HUNG_TASK, Kind.VOLUME_THROTTLED, Kind.BACKUP_RUNNING)
+    if slow and not busy and all(fact.detail.get("what") == "abort" for fact in slow):
+        says = "the device left commands without an answer, and nothing tells of load"
+        return [reason(FAIR + 0.05, says, slow)]
+    return []
 
 
 def _is_file_systems_own(error: Fact) -> bool:
@@ -82,7 +92,10 @@ def io_saturation(case: Case) -> Hypothesis | None:
     strong = of_strength("strong", slow)
     medium = of_strength("medium", slow)
     weak = tuple(f for f in slow if f not in strong and f not in medium)
-    if strong:
+    if strong and _only_aborted(case):
+        says = "commands to the disk were given up: broken or busy"
+        evidence.append(reason(FAIR - 0.1, says, strong))
+    elif strong:
         evidence.append(reason(STRONG + 0.05, "writes to disk took seconds", strong))
     if medium:
         evidence.append(reason(FAIR - 0.05, "work on the disk took very long", medium))
@@ -92,6 +105,17 @@ def io_saturation(case: Case) -> Hypothesis | None:
     told = case.of(Kind.IO_PRESSURE)
     if told:
         evidence.append(reason(STRONG, "the node reports I/O pressure", told))
+    evidence.extend(_blocked(case))
+    if evidence and case.has(Kind.DISK_ERROR):
+        errors = case.of(Kind.DISK_ERROR)
+        evidence.append(reason(-0.5, "the device reports errors: broken, not busy", errors))
+    missing = ("I/O pressure (PSI) before it happened", "who read or wrote most")
+    return hypothesis(Cause.IO_SATURATION, evidence, missing)
+
+
+def _blocked(case: Case) -> list[Evidence]:
+    """Tasks that the kernel saw blocked: those that only ever wait for a disk say most."""
+    evidence: list[Evidence] = []
     hung = case.of(Kind.HUNG_TASK)
     writers = [f for f in hung if WRITES_BACK.match(f.detail.get("comm", ""))]
     tasks = {f.detail.get("comm", f.text) for f in hung}
@@ -103,11 +127,7 @@ def io_saturation(case: Case) -> Hypothesis | None:
         evidence.append(reason(WEAK - 0.05, "several tasks were blocked in the kernel", hung))
     elif hung:
         evidence.append(reason(HINT, "a task was blocked in the kernel", hung))
-    if evidence and case.has(Kind.DISK_ERROR):
-        errors = case.of(Kind.DISK_ERROR)
-        evidence.append(reason(-0.5, "the device reports errors: broken, not busy", errors))
-    missing = ("I/O pressure (PSI) before it happened", "who read or wrote most")
-    return hypothesis(Cause.IO_SATURATION, evidence, missing)
+    return evidence
 
 
 def _weight_of_waits(waits: Sequence[Fact]) -> float:

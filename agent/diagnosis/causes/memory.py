@@ -74,6 +74,9 @@ def container_oom(case: Case) -> Hypothesis | None:
     elif evidence and case.runtime_deaths:
         says = "the runtime itself went down; one container's end does not do that"
         evidence.append(reason(-0.4, says, case.runtime_deaths))
+    elif evidence and (ill := case.of(Kind.IO_SLOW, Kind.CPU_STALL)):
+        says = "the node's disk or processors were ill as well; one container's limit is apart"
+        evidence.append(reason(-0.2, says, ill))
     return hypothesis(Cause.CONTAINER_OOM, evidence)
 
 

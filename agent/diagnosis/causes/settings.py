@@ -6,13 +6,26 @@ from agent.diagnosis.case import Case
 from agent.diagnosis.weigh import DECISIVE, FAIR, WEAK, hypothesis, of_strength, reason, told_again
 from agent.model import Cause, Evidence, Hypothesis, Kind
 
+ENDS = (
+    Kind.UNIT_EXITED,
+    Kind.UNIT_FAILED,
+    Kind.UNIT_RESTART_SCHEDULED,
+    Kind.UNIT_START_LIMIT,
+    Kind.KUBELET_FATAL,
+    Kind.RUNTIME_FATAL,
+)
+
 
 def config_mismatch(case: Case) -> Hypothesis | None:
     """A component says that its settings do not fit those of another, or the machine."""
     told = case.of(Kind.CONFIG_MISMATCH)
     strong = of_strength("strong", told, default="strong")
     evidence: list[Evidence] = []
-    if strong:
+    usage = tuple(f for f in told if f.detail.get("what") == "usage")
+    if usage and not strong and case.has(*ENDS):
+        says = "it printed its usage and ended: it does not know an option it was given"
+        evidence.append(reason(FAIR + 0.05, says, usage))
+    elif strong:
         evidence.append(reason(DECISIVE, "a component names the setting that does not fit", strong))
     elif told:
         evidence.append(reason(WEAK + 0.1, "settings look as if they did not fit", told))
@@ -21,13 +34,16 @@ def config_mismatch(case: Case) -> Hypothesis | None:
 
 
 def clock_or_cert(case: Case) -> Hypothesis | None:
-    """A certificate is outside its time, or the clock is."""
+    """A certificate is outside its time or of another authority, or the clock is wrong."""
     evidence: list[Evidence] = []
     certificates = case.of(Kind.CERT_INVALID)
     jumps = case.of(Kind.CLOCK_JUMPED)
     told = of_strength("strong", certificates, default="strong")
     if told:
         evidence.append(reason(DECISIVE, "a certificate is outside its validity", told))
+    elif met := of_strength("medium", certificates):
+        says = "the node's own client does not accept a certificate: another authority signed it"
+        evidence.append(reason(FAIR + 0.1, says, met))
     elif certificates:
         evidence.append(reason(WEAK + 0.1, "a certificate was not accepted", certificates))
         evidence.extend(told_again(certificates))

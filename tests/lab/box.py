@@ -184,8 +184,6 @@ class Box:
         self._nspawn.wait()
         if not cgroups.destroy(self._run.cgroup):
             raise RuntimeError("the node would not die")
-        for left in ("disk.control", "disk.file"):
-            (self._run.path / left).unlink(missing_ok=True)
         self.boot()
 
     def close(self) -> None:

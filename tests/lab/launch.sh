@@ -7,6 +7,7 @@ rootfs=$1 run=$2 base=$3 python=$4 server=$5
 shift 5
 data=$run
 if [ -n "$base" ]; then
+    rm -f "$run/disk.control" # of an earlier boot
     nice -n -10 "$python" "$server" "$base" "$run/changes" "$run/disk.file" "$run/disk.control" &
     until grep -q " $run/disk.file " /proc/self/mountinfo; do sleep 0.05; done
     device=$(losetup --direct-io=on --find --show "$run/disk.file")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.daemon.listener import Answer
+from agent.daemon.listener import Answer, Answering
 from agent.model import Cause, Diagnosis
 from tests.cluster.behind import agent_pod, asked, listening, stored
 from tests.command import is_one_line, killed_bundle, knockon
@@ -40,6 +41,17 @@ class Page:
         one = {"id": "a", "node": "node-1", "cause": "disk_error", "confidence": 0.8, "hurt": 5}
         shown = {"incidents": [one], "fleet": [group], "blind": []}
         return Answer(200, "application/json", json.dumps(shown).encode())
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Pages that take a moment, so that whoever asks in turn asks for long."""
+
+    pages: Answering
+
+    def answer(self, path: str, query: str = "") -> Answer:
+        time.sleep(0.05)
+        return self.pages.answer(path, query)
 
 
 def named(name: str, one: Diagnosis) -> Diagnosis:
@@ -75,6 +87,17 @@ def test_all_agents_are_asked(agents: FakeApi, tmp_path: Path) -> None:
     first, second = done.stdout.splitlines()
     assert "2023-11-14 22:13:20 UTC  node-0  5 pods  disk_error 0.82  The health" in first
     assert "  node-1  5 pods  io_saturation 0.82  " in second
+
+
+def test_many_are_asked_at_once_and_quietly(api: FakeApi, tmp_path: Path) -> None:
+    with listening(Slow(stored(tmp_path / "kept", named("aaaa", incident("n"))))) as port:
+        for number in range(48):
+            api.store.put("nodes", node(f"node-{number}"))
+            api.store.put("pods", agent_pod(f"node-{number}", port))
+        done = asked(api, tmp_path, *LIST)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 48
+    assert api.counts["get", "pods/proxy"] == 48
 
 
 def test_one_node_alone_is_asked(agents: FakeApi, tmp_path: Path) -> None:

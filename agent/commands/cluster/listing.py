@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 
 from agent.commands.cluster.agents import AgentPod, Silent, agents, document, summaries
 from agent.commands.cluster.pods import RIGHTS
-from agent.commands.cluster.server import Object, Refused, Server, Unreachable
+from agent.commands.cluster.server import (
+    MOST_AT_ONCE,
+    Object,
+    Refused,
+    Server,
+    Unreachable,
+)
 from agent.errors import UserError
 from agent.printable import safe
 from agent.sources.stamps import iso_s
@@ -21,7 +27,6 @@ from agent.sources.untyped import objects, text, whole
 from agent.times import readable
 from agent.words import counted
 
-AT_ONCE = 16
 REPLICA_KNOWS_S = 3600.0
 _ELSEWHERE = "kubectl get pods -A -l app.kubernetes.io/name=knockon; --agents names the namespace"
 
@@ -111,7 +116,7 @@ def _of_agents(server: Server, namespace: str, span: Range) -> Found:
     _name_the_rest(server, span, {pod.node for pod in pods}, found)
     if not pods and not found.silent:
         raise UserError(f"there is no agent in namespace {namespace}", _ELSEWHERE)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(MOST_AT_ONCE) as pool:
         for pod, answer in zip(pods, pool.map(lambda pod: _asked(server, pod), pods), strict=True):
             if isinstance(answer, Silent):
                 found.silent[pod.node] = str(answer)

@@ -22,6 +22,7 @@ from agent.sources.untyped import objects, text
 MOST_BYTES = 64 << 20
 CONNECT_S = 5.0
 ANSWER_S = 10.0
+MOST_AT_ONCE = 16  # threads that ask
 _PAGE = 500
 _PIECE_BYTES = 256 << 10
 _WHOLE = 6  # times as long a whole answer may take as its beginning
@@ -139,6 +140,7 @@ def connect(access: Access) -> Server:
     disable_warnings(InsecureRequestWarning)  # whoever wrote the kubeconfig knows
     settings: Any = type.__call__(client.Configuration)
     settings.retries = False
+    settings.connection_pool_maxsize = MOST_AT_ONCE  # or each more is opened anew, with a warning
     try:
         with _logins() as said:
             namespace = _configured(config, settings, access)

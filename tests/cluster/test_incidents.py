@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.commands.cluster.server import MOST_AT_ONCE
 from agent.daemon.listener import Answer, Answering
 from agent.model import Cause, Diagnosis
 from tests.cluster.behind import agent_pod, asked, listening, stored
@@ -43,15 +45,21 @@ class Page:
         return Answer(200, "application/json", json.dumps(shown).encode())
 
 
-@dataclass(frozen=True)
 class Slow:
-    """Pages that take a moment, so that whoever asks in turn asks for long."""
+    """Pages that take a moment; counts how many are asked for at the same time."""
 
-    pages: Answering
+    def __init__(self, pages: Answering) -> None:
+        self._pages, self._lock = pages, threading.Lock()
+        self._now = self.most = 0
 
     def answer(self, path: str, query: str = "") -> Answer:
-        time.sleep(0.05)
-        return self.pages.answer(path, query)
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        time.sleep(0.1)
+        with self._lock:
+            self._now -= 1
+        return self._pages.answer(path, query)
 
 
 def named(name: str, one: Diagnosis) -> Diagnosis:
@@ -89,15 +97,18 @@ def test_all_agents_are_asked(agents: FakeApi, tmp_path: Path) -> None:
     assert "  node-1  5 pods  io_saturation 0.82  " in second
 
 
-def test_many_are_asked_at_once_and_quietly(api: FakeApi, tmp_path: Path) -> None:
-    with listening(Slow(stored(tmp_path / "kept", named("aaaa", incident("n"))))) as port:
+def test_many_are_asked_at_once(api: FakeApi, tmp_path: Path) -> None:
+    pages = Slow(stored(tmp_path / "kept", named("aaaa", incident("n"))))
+    with ExitStack() as stack:
+        ports = [stack.enter_context(listening(pages)) for _ in range(8)]
         for number in range(48):
             api.store.put("nodes", node(f"node-{number}"))
-            api.store.put("pods", agent_pod(f"node-{number}", port))
+            api.store.put("pods", agent_pod(f"node-{number}", ports[number % 8]))
         done = asked(api, tmp_path, *LIST)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.splitlines()) == 48
     assert api.counts["get", "pods/proxy"] == 48
+    assert 2 < pages.most <= MOST_AT_ONCE
 
 
 def test_one_node_alone_is_asked(agents: FakeApi, tmp_path: Path) -> None:

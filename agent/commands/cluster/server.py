@@ -140,7 +140,7 @@ def connect(access: Access) -> Server:
     disable_warnings(InsecureRequestWarning)  # whoever wrote the kubeconfig knows
     settings: Any = type.__call__(client.Configuration)
     settings.retries = False
-    settings.connection_pool_maxsize = MOST_AT_ONCE  # or each more is opened anew, with a warning
+    settings.connection_pool_maxsize = MOST_AT_ONCE  # each keeps its own
     try:
         with _logins() as said:
             namespace = _configured(config, settings, access)

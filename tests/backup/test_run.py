@@ -192,6 +192,7 @@ def test_damaged_pages_end_the_backup(damaged: Cluster, target: str) -> None:
     assert status == 3, said
     assert "damaged pages" in said
     assert published(target) == []
+    assert damaged.quiet()
 
 
 def test_a_full_disk_at_the_target(small: Cluster, full_disk: Path) -> None:
@@ -232,6 +233,7 @@ def test_a_role_without_the_right(small: Cluster, target: str) -> None:
     assert status == 2
     assert "may not replicate" in said
     assert "ALTER ROLE" in said
+    assert small.quiet()
 
 
 def test_a_role_with_nothing_but_the_right(small: Cluster, target: str) -> None:
@@ -253,6 +255,8 @@ def test_pg_hba_without_a_line(small: Cluster, target: str) -> None:
     assert status == 2
     assert "pg_hba.conf lets nobody replicate" in said
     assert "host replication postgres" in said
+    assert published(target) == []
+    assert small.quiet()
 
 
 def test_progress_and_metrics_are_kept(small: Cluster, target: str, tmp_path: Path) -> None:

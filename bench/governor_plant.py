@@ -95,7 +95,8 @@ def table(seeds: Sequence[int]) -> list[tuple[str, ...]]:
         rows.append(_row(name, "unix", "ours", ours))
         rows += [
             _row(name, socket, "ours", runs(trace, law, BUFFERS[socket], seeds))
-            for socket in [name for name in BUFFERS if name != "unix"]
+            for socket in BUFFERS
+            if socket != "unix"
         ]
     return rows
 

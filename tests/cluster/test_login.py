@@ -93,3 +93,13 @@ def test_a_login_that_fails_is_one_line(api: FakeApi, tmp_path: Path) -> None:
     assert done.returncode == 2
     assert is_one_line(done.stderr)
     assert "logging in failed: " in done.stderr
+
+
+def test_without_the_official_client_it_says_what_to_install(api: FakeApi, tmp_path: Path) -> None:
+    missing = tmp_path / "path" / "kubernetes"
+    missing.mkdir(parents=True)
+    (missing / "__init__.py").write_text("raise ModuleNotFoundError(name='kubernetes')\n")
+    done = asked(api, tmp_path, *POD, env={"PYTHONPATH": str(missing.parent)})
+    assert done.returncode == 2
+    said = "asking a cluster needs kubernetes (pip install 'knockon[k8s]')"
+    assert done.stderr == f"knockon: {said}\n"

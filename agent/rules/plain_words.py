@@ -57,7 +57,7 @@ _BYSTANDING_REASONS = frozenset(
     {"Unhealthy", "BackOff", "ProbeWarning", "FailedScheduling", "FailedToDrainNode", "Failed"}
 )
 _ALSO_HEEDED = re.compile(
-    r"sudo|ansible|puppet|chef|salt|cloud-init|unattended-upgr|apt|dnf|yum|snapd|kured|shutdown"
+    r".*(?:health|monitor|watchdog)|sudo|ansible|puppet|chef|salt|cloud-init|unattended-upgr|apt|dnf|yum|snapd|kured|shutdown"
     r"|smartd|multipathd|iscsid|mdadm|zed|dmeventd|lvm|calico|felix|flannel|cilium|aws-node|weave"
     r"|chronyd?|ntpd?|systemd-timesyncd|systemd-journald|systemd-udevd|systemd-oomd|earlyoom"
 )

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from tests.agents import NODE, now_us
-from tests.fake_pods import leaving, pod
+from tests.agents import NODE
+from tests.fake_pods import leaving, node, pod, stamp
 from tests.node_tree import uid
-from tests.reliability.recorded import journal_of, quiet_of
+from tests.reliability.recorded import booting, journal_of, quiet_of
 from tests.reliability.scenario import PAGE, SILENT, Expected, Scenario
 from tests.reliability.stage import Stage
-from tests.replay import paced, play
+from tests.replay import play
 
 Object = dict[str, Any]
 
@@ -57,6 +57,10 @@ def _peopled(stage: Stage) -> None:
 def _drain(stage: Stage) -> None:
     """``kubectl drain``: cordon, evictions, and every pod starts again somewhere else."""
     _peopled(stage)
+    taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    taint["timeAdded"] = stamp(time.time())
+    spec = {"unschedulable": True, "taints": [taint]}
+    stage.api.store.put("nodes", {**node(NODE), "spec": spec})
     stage.event(
         "NodeNotSchedulable",
         f"Node {NODE} status is now: NodeNotSchedulable",
@@ -88,7 +92,7 @@ def _move(stage: Stage) -> None:
 
 
 def _lost(stage: Stage) -> None:
-    """Power goes; the node's controller gives its pods up; minutes later (here: seconds) it boots."""
+    """Power goes; the cluster gives the node's pods up; minutes later (here: seconds) it boots."""
     _peopled(stage)
     entries = journal_of("reboot")
     stage.journal.write([quiet_of(entries[0])])
@@ -110,7 +114,7 @@ def _lost(stage: Stage) -> None:
             stage.event("TaintManagerEviction", said, about, by="taint-eviction-controller")
     time.sleep(2.0)
     second = [one for one in entries if one.get("_BOOT_ID") != entries[0].get("_BOOT_ID")]
-    for number, _ in enumerate(play(stage.journal, paced(second, now_us() + 500_000, 4.0))):
+    for number, _ in enumerate(play(stage.journal, booting(second, 0.5, 4.0))):
         if number == len(second) // 2:
             stage.agent.start()
     stage.strikes()

@@ -28,8 +28,7 @@ def rights(*, access: str, events: str, publish: bool) -> Iterator[Right]:
         yield Right(CORE, "events", "list", "SandboxChanged: of one pod, or where a watch begins")
     if events in ("auto", "watch"):
         yield Right(CORE, "events", "watch", "SandboxChanged as it comes, up to 100 nodes")
-    if events == "auto":
-        yield Right(CORE, "nodes", "list", "counts the nodes once (limit=1)")
+    yield Right(CORE, "nodes", "list", "whether its own is drained, as pods go; counts them once")
     if publish:
         yield Right(EVENTS, "events", "create", "the explanation, on victim, offender and node")
 

@@ -10,6 +10,7 @@ import pytest
 
 from agent.daemon.backups import Backups, announced, fact_of_backup, titled
 from agent.diagnosis.case import Case
+from agent.diagnosis.diagnose import diagnose
 from agent.diagnosis.offender import find_offender
 from agent.model import (
     Cause,
@@ -20,6 +21,7 @@ from agent.model import (
     Kind,
     Offender,
     Pod,
+    Probe,
     Psi,
     Sample,
     Subject,
@@ -234,3 +236,13 @@ def test_walsenders_that_send_a_backup_are_found_by_their_titles(tmp_path: Path)
         "walsender-10": (PG.uid, ""),
         "walsender-13": ("", "postgresql@17-main.service"),
     }
+
+
+def test_a_container_at_its_own_limit_is_not_the_busy_disks_doing() -> None:
+    in_memcg = Fact(Kind.OOM_IN_MEMCG, T0, WEB, "journal", Trust.TRUSTED, "killed in its memcg")
+    alone = Incident("cd", "node-1", T0, T0, (in_memcg,))
+    unanswered = tuple(Probe(T0 - at, "docker ps", 12.0, answered=False) for at in (40, 25))
+    busy = samples(Load(PG, 400 * MB))
+    found = diagnose(alone, pods=PODS, samples=busy, probes=unanswered)
+    assert found.cause is Cause.CONTAINER_OOM
+    assert found.offender is None or found.offender.name == "web-1"

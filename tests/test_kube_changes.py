@@ -15,11 +15,12 @@ from agent.kube.source import (
     sandbox_events_mode,
     sandbox_events_of,
     watch_sandbox_events,
+    who_keeps_pods_off,
 )
 from agent.model import Kind, Pod, Record
 from tests.fake_api import FakeApi
 from tests.fake_faults import Fault, Wrong
-from tests.fake_pods import STARTED_S, ended, leaving, node, pod, sandbox_event
+from tests.fake_pods import STARTED_S, ended, leaving, node, pod, sandbox_event, stamp
 from tests.kube_agent import END, NODE, Agent, Waits, quick
 
 
@@ -156,6 +157,18 @@ def test_events_on_demand_are_one_small_list_of_one_pod(
     refused = sandbox_events_of(client, wanted, waits.work)
     assert isinstance(refused, Refusal)
     assert refused.trouble is Trouble.FORBIDDEN
+
+
+def test_a_cordoned_node_says_so_when_asked(api: FakeApi, client: Api) -> None:
+    taint = {"key": "node.kubernetes.io/unschedulable", "timeAdded": stamp(STARTED_S)}
+    api.store.put("nodes", {**node(NODE), "spec": {"unschedulable": True, "taints": [taint]}})
+    api.store.put("nodes", node("node-2"))
+    found = who_keeps_pods_off(client, NODE)
+    assert not isinstance(found, Refusal)
+    assert [(fact.kind, fact.at_s) for fact in found] == [(Kind.CORDON, STARTED_S)]
+    assert who_keeps_pods_off(client, "node-2") == ()
+    api.forbidden = {("list", "nodes")}
+    assert isinstance(who_keeps_pods_off(client, NODE), Refusal)
 
 
 @pytest.mark.parametrize(

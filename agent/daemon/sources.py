@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.daemon.inbox import Inbox
 from agent.daemon.log import Log
@@ -23,6 +23,7 @@ from agent.kube.source import (
     sandbox_events_of,
     watch_pods,
     watch_sandbox_events,
+    who_keeps_pods_off,
 )
 from agent.model import BlindSpot, Kind, Pod, Record
 from agent.recorder.loop import Recorder, Second, run
@@ -30,6 +31,7 @@ from agent.recorder.loop import Recorder, Second, run
 READ_S = 0.25
 _ASK_FOR = frozenset({Kind.SANDBOX_LOST, Kind.CONTAINER_EXITED, Kind.SANDBOX_CHANGED})
 _MOST_ASKED = 110
+_NODE_ASKED_EVERY_S = 60.0
 STALLED_AFTER_S = 10.0
 _STALL = "the reader of the journal says nothing: its disk may not answer"
 _GRANT = "grant the verb"  # a right that is missing does not come back by itself
@@ -122,22 +124,50 @@ class JournalSource:
 
 @dataclass(slots=True)
 class PodSource:
-    """Watches the pods of this node; asks for a pod's events where nobody watches them."""
+    """Watches the pods of this node; asks for a pod's events where nobody watches them.
+
+    Where one is evicted, the node itself is asked whether somebody empties it: a drain says so
+    only in Events and in its taints, which nobody watches. The watch keeps a connection busy, so
+    that question has another one.
+    """
 
     api: Api
+    asking: Api
     node: str
     clockwork: Clockwork
     tuning: Tuning
     inbox: Inbox
     asked: Asked
+    log: Log
+    _asked_node_s: float = float("-inf")
 
     def work(self, stop: threading.Event) -> None:
         """Watch until told to stop."""
         for told in watch_pods(self.api, self.node, self.clockwork, self.tuning):
             if isinstance(told, PodChange):
                 self.asked.about(told)
+                told = self._with_node(told)  # noqa: PLW2901 - the same change, with more known
             if not self.inbox.put_patiently("pods", told, stop.is_set) or stop.is_set():
                 return
+
+    def interrupt(self) -> None:
+        """End whatever it waits for."""
+        self.api.interrupt()
+        self.asking.interrupt()
+
+    def _with_node(self, change: PodChange) -> PodChange:
+        """Add to the eviction of a pod what the node says of itself then."""
+        evicted = next((f for f in change.facts if f.kind is Kind.POD_EVICTED_BY_API), None)
+        now_s = self.clockwork.now_s()
+        if evicted is None or 0 <= now_s - self._asked_node_s < _NODE_ASKED_EVERY_S:
+            return change
+        self._asked_node_s = now_s
+        said = who_keeps_pods_off(self.asking, self.node)
+        if isinstance(said, Refusal):
+            self.log.complain(f"whether the node is drained could not be read: {said.why}")
+            return change
+        of_then = (replace(fact, at_s=evicted.at_s) for fact in said)
+        return replace(change, facts=(*of_then, *change.facts))
 
 
 @dataclass(slots=True)

@@ -68,9 +68,16 @@ class Wiring:
         node, asked = node_name(self.config), Asked()
         clockwork = real_clockwork(self.stop)
         pods = PodSource(
-            self._api(access), node, clockwork, Tuning(counts=self.watches), self.inbox, asked
+            self._api(access),
+            self._api(access),
+            node,
+            clockwork,
+            Tuning(counts=self.watches),
+            self.inbox,
+            asked,
+            self.log,
         )
-        sources = [Source("pods", pods.work, pods.api.interrupt)]
+        sources = [Source("pods", pods.work, pods.interrupt)]
         if self.config.kube.events != "off":
             events = EventSource(
                 self._api(access),

@@ -12,9 +12,10 @@ from agent.kube.http import Api
 from agent.kube.pace import Clockwork
 from agent.kube.pod_changes import PodChange, PodLook, between, gone, look
 from agent.kube.watch import Feed, Follower, Listed
-from agent.model import BlindSpot, Pod, Record
+from agent.model import BlindSpot, Fact, Kind, Pod, Record
 from agent.sources.json_list import ListReader
 from agent.sources.kubectl import event_record
+from agent.sources.object_facts import node_facts
 from agent.sources.untyped import text
 
 Object = Mapping[str, object]
@@ -23,6 +24,7 @@ FEW_NODES = 100
 
 _ON_DEMAND_SPREAD_S = 2.0
 _ON_DEMAND_EVENTS = 20
+_KEEPS_OFF = frozenset({Kind.CORDON, Kind.DRAIN, Kind.SCALE_DOWN})
 _EVENT_WATCH_S = 1800.0  # without bookmarks each new watch may cost a list, so they are long
 
 
@@ -168,6 +170,21 @@ def sandbox_events_of(api: Api, pod: Pod, clockwork: Clockwork) -> tuple[Record,
         return broken.refusal
     except (ValueError, RecursionError) as error:
         return Refusal(Trouble.TORN, str(error)[:400])
+
+
+def who_keeps_pods_off(api: Api, node: str) -> tuple[Fact, ...] | Refusal:
+    """Say whether this node is cordoned, drained or about to be removed, as its taints tell."""
+    query = (("fieldSelector", f"metadata.name={node}"),)
+    answer = api.open(Call("list", "nodes", "/api/v1/nodes", query), 10.0)
+    if isinstance(answer, Refusal):
+        return answer
+    try:
+        found = [fact for thing in ListReader(answer.pieces()) for fact in node_facts(thing)]
+    except Broken as broken:
+        return broken.refusal
+    except (ValueError, RecursionError) as error:
+        return Refusal(Trouble.TORN, str(error)[:400])
+    return tuple(fact for fact in found if fact.kind in _KEEPS_OFF)
 
 
 def _event(thing: Object) -> EventChange:

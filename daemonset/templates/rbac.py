@@ -3,7 +3,8 @@
 It reads no Secret, no ConfigMap, no log, and changes nothing but adding Events.
 pods list, watch      the pods of its own node (it always sends fieldSelector=spec.nodeName)
 events list, watch    SandboxChanged; on clusters of over 100 nodes only single lists are made
-nodes list            counts the nodes once, to choose between the two (kube.events = "auto")
+nodes list            whether its own node is drained, when a pod is evicted; and counts the nodes
+                      once, to choose between the two (kube.events = "auto")
 events create         (events.k8s.io) the explanation, on the victim, the offender and the node
 """
 

@@ -18,6 +18,7 @@ from agent.kube.source import (
     sandbox_events_of,
     watch_pods,
     watch_sandbox_events,
+    who_keeps_pods_off,
 )
 from agent.model import BlindSpot, Pod
 from daemonset.rights import CORE, EVENTS, rights
@@ -50,6 +51,8 @@ def live(api: FakeApi, events: str, nodes: int) -> list[str]:
         api.store.put("nodes", node(f"node-{number}"))
     with closing(Api(api.access())) as client:
         wrong = _complaints(watch_pods(client, NODE, brief(api).work, quick()))
+        drained = who_keeps_pods_off(client, NODE)
+        wrong += [drained.why] if isinstance(drained, Refusal) else []
         if events != "off":
             wrong += _sandboxes(api, client, SandboxEvents(events))
         publisher = Publisher(client, brief(api).work)

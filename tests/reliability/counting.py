@@ -40,7 +40,9 @@ class Counts:
 def count(expected: Sequence[Expected], heard: Heard) -> Counts:
     """Match each expected incident with one that was told."""
     left = list(heard.incidents)
-    lost, twice, wrong = [], [], []
+    lost: list[str] = []
+    twice: list[str] = []
+    wrong: list[str] = []
     for one in expected:
         best = max(left, key=lambda told: _likeness(one, told), default=None)
         if best is None or _likeness(one, best) == 0:

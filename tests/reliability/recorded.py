@@ -101,8 +101,9 @@ def _truth(story: str, alert: str, *causes: str) -> tuple[Expected, ...]:
     )
 
 
-def _story(story: str, says: str, alert: str, **how: bool) -> Scenario:
-    return Scenario(says, replays(story, **how), _truth(story, alert), RECORDED)
+def _story(story: str, says: str, alert: str, *, during_backup: bool = False) -> Scenario:
+    act = replays(story, during_backup=during_backup)
+    return Scenario(says, act, _truth(story, alert), RECORDED)
 
 
 def _reboot(stage: Stage) -> None:
@@ -139,13 +140,15 @@ def quiet_of(one: Entry) -> Entry:
 
 
 def booting(entries: Sequence[Entry], from_s: float, lasts_s: float) -> list[Entry]:
-    """Return a boot some seconds from now; the box has no kernel of its own to say the first line."""
+    """Return a boot some seconds from now, with the first line that a kernel of its own says."""
     first = entries[0]
     kernel = entry(
         first.at_us - 1000,
         "Linux version 5.15.63-flatcar (build@host) (gcc) #1 SMP",
         _TRANSPORT="kernel",
         SYSLOG_IDENTIFIER="kernel",
+        SYSLOG_FACILITY="0",
+        _UID="",
         _BOOT_ID=first.get("_BOOT_ID"),
         _MACHINE_ID=first.get("_MACHINE_ID"),
     )
@@ -187,7 +190,8 @@ RECORDINGS = {
         "in order, by systemctl", _reboot, _truth("reboot", SILENT), RECORDED, killable=False
     ),
     "power loss": Scenario(
-        "the same journal without its shutdown, with a kernel's first line; SIGKILL to the agent, which starts with the node",
+        "the same journal without its shutdown, and with a kernel's first line; "
+        "SIGKILL to the agent, which starts with the node",
         _power_loss,
         _lost_power(),
         f"{RECORDED}, its shutdown cut off",

@@ -109,8 +109,18 @@ def io_saturation(case: Case) -> Hypothesis | None:
     if evidence and case.has(Kind.DISK_ERROR):
         errors = case.of(Kind.DISK_ERROR)
         evidence.append(reason(-0.5, "the device reports errors: broken, not busy", errors))
+    evidence.extend(_at_own_limit(case) if evidence else ())
     missing = ("I/O pressure (PSI) before it happened", "who read or wrote most")
     return hypothesis(Cause.IO_SATURATION, evidence, missing)
+
+
+def _at_own_limit(case: Case) -> list[Evidence]:
+    """Only a container ended, by its own memory limit: the disk may be busy, it did not do that."""
+    killed = case.of(Kind.OOM_AT_LIMIT, Kind.OOM_IN_MEMCG)
+    if not killed or case.runtime_deaths or case.killed_by_monitor:
+        return []
+    says = "a container stood at its own memory limit; a busy disk does not do that"
+    return [reason(-0.6, says, killed)]
 
 
 def _blocked(case: Case) -> list[Evidence]:

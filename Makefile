@@ -27,7 +27,7 @@ PIP    := $(BIN)/python -m pip install --quiet --require-virtualenv
 LOCKED := $(PIP) --require-hashes --no-build-isolation
 ROLES  := agent backup k8s dev lock
 
-.PHONY: help demo test drill-100 policy screenshots slow lint format types e2e soak bench bench-smoke lock venv system-deps clean
+.PHONY: help demo test drill-100 reliability policy screenshots slow lint format types e2e soak bench bench-smoke lock venv system-deps clean
 
 help: ## what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS=$$'\t' read -r name what; do printf '  make %-12s %s\n' "$$name" "$$what"; done
@@ -49,6 +49,9 @@ soak: $(STAMPS)/dev $(STAMPS)/e2e-packages ## e2e tests that take many minutes: 
 
 drill-100: $(STAMPS)/dev $(STAMPS)/e2e-packages ## the incident RUNS times, unthrottled and governed (RUNS=100: six hours)
 	@$(BIN)/python -m tests.lab.drill.repeat $(or $(RUNS),100) $(ARGS)
+
+reliability: $(STAMPS)/dev $(STAMPS)/suite-packages ## every scenario once more; the table of docs/reliability.md
+	@$(BIN)/python -m tests.reliability --killing $(ARGS)
 
 policy: $(STAMPS)/dev $(STAMPS)/policy ## what a policy checker says against the manifests
 	@$(BIN)/python -m pytest tests/daemonset/test_policy.py $(ARGS)

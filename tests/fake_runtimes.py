@@ -80,6 +80,17 @@ def silent(caller: socket.socket, end: threading.Event) -> None:
     end.wait(30)
 
 
+def late(answer: bytes, after_s: float) -> Talk:
+    """Read a request, think, send these bytes."""
+
+    def talk(caller: socket.socket, end: threading.Event) -> None:
+        caller.recv(4096)
+        if not end.wait(after_s):
+            caller.sendall(answer)
+
+    return talk
+
+
 def plain(status: str = "200 OK", body: bytes = CONTAINERS) -> bytes:
     """An answer with a length."""
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body

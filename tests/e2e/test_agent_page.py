@@ -16,7 +16,7 @@ from agent.report.jsonform import document
 from agent.report.view import Report, report
 from tests.agents import Site, kill_lines, now_us, site, until
 from tests.browser import Browser, chromium
-from tests.fake_runtimes import runtime, silent
+from tests.fake_runtimes import late, plain, runtime
 from tests.handmade import founding, origin, unknown
 from tests.hostile import TEXTS, hostile_report
 from tests.path_proxy import path_proxy
@@ -72,7 +72,7 @@ def node() -> Iterator[Node]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="knockon-")))
         keep_incidents(folder / "state" / "incidents")
         socket = folder / "docker.sock"
-        stack.enter_context(runtime(socket, silent))
+        stack.enter_context(runtime(socket, late(plain(), 8.0)))
         probing = {"docker": str(socket), "mean_gap_s": 1.0}
         one = stack.enter_context(site(folder, probe=probing, incidents={"settle_s": 20.0}))
         writer = stack.enter_context(journal_writer(TOOL, one.journal / "a.journal"))
@@ -101,8 +101,8 @@ def show(browser: Browser, url: str) -> None:
     wait(lambda: browser.run("return document.documentElement.dataset.ready") == "yes")
 
 
-def wait(happens: Callable[[], bool]) -> None:
-    until(happens, longest_s=60.0)
+def wait(happens: Callable[[], bool], why: Callable[[], str] = str) -> None:
+    until(happens, why, longest_s=120.0)
 
 
 def test_shows_incidents_and_charts_and_asks_nobody_else(browser: Browser, node: Node) -> None:
@@ -132,6 +132,7 @@ def test_charts_go_on_while_one_looks(browser: Browser, node: Node) -> None:
     wait(lambda: browser.run(end) > first)
     said = "return [...document.querySelectorAll('.chart')].map((e) => e.textContent).join()"
     wait(lambda: "docker ps answersno answer for" in browser.run(said))
+    wait(lambda: "docker ps answers8." in browser.run(said))
     assert "the killer waits 60 s" in browser.run(said)
     asked = [url for url in browser.requests() if "live?since=" in url]
     assert asked[0].endswith("since=0")
@@ -145,7 +146,8 @@ def test_an_incident_that_happens_now_appears(browser: Browser, node: Node) -> N
     wait(lambda: len(browser.run(ROWS)) == before + 1)
     assert browser.run("return document.getElementById('state').textContent").startswith("Open: ")
     assert browser.run(ROWS)[0].find("open") > 0
-    wait(lambda: "No incident is open." in browser.run("return document.body.innerText"))
+    state = "return document.getElementById('state').textContent"
+    wait(lambda: browser.run(state) == "No incident is open.", node.site.said)
 
 
 def test_filters_by_words_cause_and_plan(browser: Browser, node: Node) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -141,13 +140,11 @@ def test_it_can_be_read_while_another_process_writes(tmp_path: Path) -> None:
         child.stdout.readline()
         drain = threading.Thread(target=child.stdout.read)
         drain.start()
-        begun_s, last, reads = time.monotonic(), 0, 0
-        while time.monotonic() - begun_s < 1.0:
+        last, reads = 0, 0
+        while reads < 20 or last <= 500:  # however slow this machine is
             found = times(load_ring(path))
             assert found == sorted(found)
             assert found[-1] >= last
             last, reads = found[-1], reads + 1
         child.kill()
         drain.join()
-    assert last > 500
-    assert reads > 5

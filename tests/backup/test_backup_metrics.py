@@ -22,6 +22,7 @@ from backup.metrics import (
     served,
     write_textfile,
 )
+from tests.backup.cluster import free_port
 
 GOLDEN = Path(__file__).with_name("metrics.golden.txt")
 FILE_NAME = file_name(UNNAMED)
@@ -72,10 +73,11 @@ def test_a_place_that_is_gone_is_a_complaint_and_no_more(tmp_path: Path) -> None
 
 
 def test_the_page_is_served_while_it_runs() -> None:
-    with served(lambda: {("read_bytes", ""): 42.0}, 55418):
-        with urlopen("http://127.0.0.1:55418/metrics", timeout=5) as answer:
+    port = free_port()
+    with served(lambda: {("read_bytes", ""): 42.0}, port):
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             assert b'knockon_backup_read_bytes{database="postgres"} 42.0' in answer.read()
-        with pytest.raises(Failure, match="metrics port 55418"), served(dict, 55418):
+        with pytest.raises(Failure, match=f"metrics port {port}"), served(dict, port):
             pass
 
 

@@ -22,7 +22,7 @@ from tests.backup.client import (
     read_until_gone,
     start_paced,
 )
-from tests.backup.cluster import Cluster
+from tests.backup.cluster import Cluster, free_port
 
 MAX_RATE = 40e6
 CANCELLED_MOST_BYTES = 1e6
@@ -280,10 +280,11 @@ def test_progress_and_metrics_are_kept(small: Cluster, target: str, tmp_path: Pa
 def test_metrics_are_served_while_it_runs(small: Cluster, target: str) -> None:
     from urllib.request import urlopen
 
-    process = start_paced(*run_of(small.dsn, target, "--metrics-port", "55419"))
+    port = free_port()
+    process = start_paced(*run_of(small.dsn, target, "--metrics-port", str(port)))
     try:
         small.backup_pid()
-        with urlopen("http://127.0.0.1:55419/metrics", timeout=5) as answer:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             page = answer.read().decode()
     finally:
         process.terminate()

@@ -28,7 +28,8 @@ from tests.hostile import TEXTS, hostile_report
 from tests.pages import Page, read_page
 
 LARGEST_BYTES = 300_000
-CSS = Path(__file__).parent.parent / "agent" / "report" / "page" / "page.css"
+AGENT = Path(__file__).parent.parent / "agent"
+STYLES = (AGENT / "report" / "page" / "page.css", AGENT / "daemon" / "page" / "page.css")
 
 
 def small_report() -> Report:
@@ -233,8 +234,9 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_colours_have_contrast_in_every_scheme() -> None:
-    css = re.sub(r"#([0-9a-f])([0-9a-f])([0-9a-f])\b", r"#\1\1\2\2\3\3", CSS.read_text("utf-8"))
+@pytest.mark.parametrize("style", STYLES, ids=lambda path: path.parts[-3])
+def test_colours_have_contrast_in_every_scheme(style: Path) -> None:
+    css = re.sub(r"#([0-9a-f])([0-9a-f])([0-9a-f])\b", r"#\1\1\2\2\3\3", style.read_text("utf-8"))
     schemes = [
         dict(re.findall(r"--(\w[\w-]*): (#[0-9a-f]{6})", block))
         for block in re.findall(r":root \{(.*?)\}", css, re.DOTALL)

@@ -55,6 +55,7 @@ LATE_S = 2.5 * INTERVAL_S
 DOUBTFUL_SHARE, DOUBTFUL_OVER = 0.4, 4.0
 CORROBORATED_SHARE, CORROBORATED_OVER = 0.2, 0.5
 UNDISTURBED_OVER = 0.5
+WAITED_SHARE = 0.1
 SLOWDOWN_EVERY_S = 60.0
 HOLD_LEAST_S, HOLD_MOST_S = 1.0, 60.0
 _PAUSED = "paused: the probe was close to a kill"
@@ -127,14 +128,22 @@ def _over(state: State, reading: Reading, law: Law) -> float:
     if state.volume.known:
         sure = state.volume.brimming or _pressed(reading) or owed > PERSISTENT
         owed = owed if sure else min(owed, 1.0)
-        return max(owed, _asked_over(reading, busy=state.volume.brimming and _pressed(reading)))
+        return max(owed, _asked_over(reading, busy=state.volume.brimming and _seen_busy(reading)))
     if not (law.elsewhere or _corroborated(reading)):
         owed = min(owed, 1.0)
-    return max(owed, _asked_over(reading, busy=_pressed(reading)))
+    return max(owed, _asked_over(reading, busy=_seen_busy(reading)))
 
 
 def _pressed(reading: Reading) -> bool:
     return (reading.psi_stalled_share or 0.0) > CORROBORATED_SHARE
+
+
+def _seen_busy(reading: Reading) -> bool:
+    """Say whether pressure is this volume's: other disks of the node press too.
+
+    A volume that is full lets the reader wait as well, as soon as the socket's buffer is empty.
+    """
+    return _pressed(reading) and reading.wanting > WAITED_SHARE
 
 
 def _asked_over(reading: Reading, *, busy: bool) -> float:

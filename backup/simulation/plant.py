@@ -174,6 +174,8 @@ class Own:
     late_share: float = 0.0
     """Of the probes, that wait for a processor before the answer is seen, and for how long."""
     late_s: float = 0.02
+    pressed_share: float = 0.0
+    """Of the time, in which tasks wait for other disks: pressure does not tell which."""
 
 
 @dataclass(frozen=True, slots=True)

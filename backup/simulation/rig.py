@@ -184,6 +184,8 @@ class Rig:
         delay_s = self._probe.look(now_s, quiet=quiet, eager=not begun or self._arm.curious)
         stalled_s = self._disk.stalled_s(now_s)
         share = (stalled_s - self._psi_s) / INTERVAL_S + abs(self._random.gauss(0, IDLE_PSI))
+        if elsewhere := self._setting.own.pressed_share:
+            share = min(1.0, share + 2 * elsewhere * self._random.random())
         self._psi_s = stalled_s
         moved = self._moved(now_s)
         if not begun:

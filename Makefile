@@ -42,10 +42,10 @@ slow: $(STAMPS)/dev $(STAMPS)/suite-packages $(STAMPS)/policy ## tests that take
 	@$(call none_is_fine,$(BIN)/python -m pytest -m 'slow and not e2e' $(ARGS))
 
 e2e: $(STAMPS)/dev $(STAMPS)/e2e-packages ## tests against real programs
-	@$(call none_is_fine,$(BIN)/python -m pytest -m 'e2e and not slow' $(or $(wildcard tests/e2e),tests) $(ARGS))
+	@$(call none_is_fine,$(BIN)/python -m pytest -m 'e2e and not slow' $(ARGS))
 
 soak: $(STAMPS)/dev $(STAMPS)/e2e-packages ## e2e tests that take many minutes: 200 kills
-	@$(call none_is_fine,$(BIN)/python -m pytest -m 'e2e and slow' $(or $(wildcard tests/e2e),tests) $(ARGS))
+	@$(call none_is_fine,$(BIN)/python -m pytest -m 'e2e and slow' $(ARGS))
 
 drill-100: $(STAMPS)/dev $(STAMPS)/e2e-packages ## the incident RUNS times, unthrottled and governed (RUNS=100: six hours)
 	@$(BIN)/python -m tests.lab.drill.repeat $(or $(RUNS),100) $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from agent.diagnosis.case import Case, is_runtime
 from agent.diagnosis.causes.pressure import calm_evidence
@@ -16,6 +17,18 @@ SAID = "said"
 
 NEVER_S = "9.22337e+09"
 """The longest time Go can tell (292 years): since the zero time, so never (time.Duration)."""
+
+ENDED_OR_STARTED = (
+    Kind.BOOT,
+    Kind.NODE_REBOOTED,
+    Kind.SHUTDOWN,
+    Kind.KUBELET_STARTED,
+    Kind.RUNTIME_STARTED,
+    Kind.RUNTIME_STOPPED,
+    Kind.RUNTIME_FATAL,
+    Kind.RUNTIME_PANIC,
+    Kind.OPERATOR_ACTS,
+)
 
 GO_PANIC_STATUS = "2"
 """The Go runtime exits with 2 after an unrecovered panic (runtime/panic.go)."""
@@ -60,7 +73,7 @@ def _symptoms(case: Case) -> list[Evidence]:
     quiet = case.of(Kind.RUNTIME_SLOW, Kind.RUNTIME_DOWN)
     if quiet:
         evidence.append(_silence(quiet))
-        evidence.extend(_second_witness(quiet))
+        evidence.extend(_second_witness(case, quiet))
     if quiet and case.has(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY):
         checks = case.of(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY)
         evidence.append(reason(WEAK + 0.05, "the kubelet failed its check because of it", checks))
@@ -77,7 +90,7 @@ def _symptoms(case: Case) -> list[Evidence]:
     return evidence
 
 
-def _second_witness(quiet: tuple[Fact, ...]) -> list[Evidence]:
+def _second_witness(case: Case, quiet: tuple[Fact, ...]) -> list[Evidence]:
     """A stale PLEG has many reasons; a call that nobody answered, besides it, has fewer."""
     stale = [f for f in quiet if f.detail.get("strength") == "strong"]
     calls = tuple(f for f in quiet if f.kind is Kind.RUNTIME_SLOW and _is_heard_outside(f))
@@ -86,6 +99,18 @@ def _second_witness(quiet: tuple[Fact, ...]) -> list[Evidence]:
         return [reason(HINT, says, calls)]
     if any(f.detail.get("seconds", "").startswith(NEVER_S) for f in stale):
         return [reason(HINT, "the kubelet never saw it answer at all", tuple(stale))]
+    return _judged_silent(case, quiet, stale)
+
+
+def _judged_silent(case: Case, quiet: tuple[Fact, ...], stale: Sequence[Fact]) -> list[Evidence]:
+    """Where nothing ended or started, the kubelet's own judgement is a second witness."""
+    if case.runtime_deaths or case.kubelet_deaths or case.has(*ENDED_OR_STARTED):
+        return []
+    judged = tuple(f for f in quiet if f.rule == "runtime-is-down")
+    late = tuple(f for f in quiet if f.detail.get("op") and "strength" not in f.detail)
+    if judged and (stale or late):
+        says = "and the kubelet holds it to be down, though nobody ended it"
+        return [reason(HINT if stale else WEAK, says, judged)]
     return []
 
 

@@ -12,9 +12,9 @@ from tests.reliability.scenario import PAGE, SILENT, Scenario, incident
 from tests.reliability.stage import Stage
 
 _MB = 1_000_000
-_HURT = ("pg-0", "web-1")
+HURT = ("pg-0", "web-1")
 _BACKUP = {"pg-0": Load(read_bytes=240 * _MB), "pg-backup-1": Load(written_bytes=2 * _MB)}
-_SATURATED = Strain(io_share=0.95, loads=_BACKUP)
+SATURATED = Strain(io_share=0.95, loads=_BACKUP)
 _WITH_WRITER = Strain(io_share=0.95, loads=_BACKUP | {"report-7": Load(written_bytes=3 * _MB)})
 _SQUEEZED = Strain(
     io_share=0.3,
@@ -25,27 +25,27 @@ _SQUEEZED = Strain(
         "report-7": Load(read_bytes=90 * _MB, refaults=20_000, stalled_share=0.5),
     },
 )
-_KILL = incident("io_saturation", killer="health_monitor", pods=_HURT, alert=PAGE)
-_BY_BACKUP = replace(_KILL, offender="pg-backup-1")
+KILL = incident("io_saturation", killer="health_monitor", pods=HURT, alert=PAGE)
+BY_BACKUP = replace(KILL, offender="pg-backup-1")
 _OOM = incident("container_oom", killer="oom_killer", pods=("report-7",), alert=SILENT)
-_STRAINED_S = 14.0
+STRAINED_S = 14.0
 
 
 def _killed(stage: Stage) -> None:
     stage.strikes(kill_lines())
     stage.relax()
-    stage.re_creates(*_HURT)
+    stage.re_creates(*HURT)
 
 
 def _founding(stage: Stage) -> None:
     stage.announces_backup()
-    stage.strain(_SATURATED, _STRAINED_S)
+    stage.strain(SATURATED, STRAINED_S)
     _killed(stage)
 
 
 def _near_miss(stage: Stage) -> None:
     stage.announces_backup()
-    stage.strain(_SATURATED, 8.0)
+    stage.strain(SATURATED, 8.0)
     stage.strikes()
     stage.relax()
     time.sleep(6.0)
@@ -53,13 +53,13 @@ def _near_miss(stage: Stage) -> None:
 
 def _bystander(stage: Stage) -> None:
     stage.announces_backup()
-    stage.strain(_WITH_WRITER, _STRAINED_S)
+    stage.strain(_WITH_WRITER, STRAINED_S)
     _killed(stage)
 
 
 def _squeeze(stage: Stage) -> None:
     stage.announces_backup()
-    stage.strain(_SQUEEZED, _STRAINED_S)
+    stage.strain(_SQUEEZED, STRAINED_S)
     _killed(stage)
 
 
@@ -69,7 +69,7 @@ def _client_killed(stage: Stage) -> None:
     time.sleep(2.0)
     stage.backup_is_killed()
     stage.machine.hung.set()
-    time.sleep(_STRAINED_S)
+    time.sleep(STRAINED_S)
     _killed(stage)
 
 
@@ -77,7 +77,7 @@ def _api_down(stage: Stage) -> None:
     port = stage.api.port
     stage.api.refuse()
     stage.announces_backup()
-    stage.strain(_SATURATED, _STRAINED_S)
+    stage.strain(SATURATED, STRAINED_S)
     _killed(stage)
     time.sleep(6.0)
     stage.api.accept(port)
@@ -85,30 +85,30 @@ def _api_down(stage: Stage) -> None:
 
 def _two_at_once(stage: Stage) -> None:
     stage.announces_backup()
-    stage.strain(_SATURATED, _STRAINED_S)
+    stage.strain(SATURATED, STRAINED_S)
     stage.strikes([*kill_lines(), *oom_lines(uid(3))])
     stage.relax()
-    stage.re_creates(*_HURT)
+    stage.re_creates(*HURT)
 
 
 KILLS = {
     "founding incident": Scenario(
         "an unthrottled base backup reads 240 MB/s, docker does not answer, its monitor kills it",
         _founding,
-        (_BY_BACKUP,),
+        (BY_BACKUP,),
     ),
     "near miss": Scenario("the same for 8 s: slow, and not killed", _near_miss),
     "innocent bystander": Scenario(
         "another pod writes a little while the backup saturates the disk",
         _bystander,
-        (replace(_BY_BACKUP, never=frozenset({"report-7"})),),
+        (replace(BY_BACKUP, never=frozenset({"report-7"})),),
     ),
     "innocent backup": Scenario(
         "a throttled backup (2 MB/s) beside a memory squeeze by another pod",
         _squeeze,
         (
             replace(
-                _KILL,
+                KILL,
                 causes=frozenset({"memory_pressure"}),
                 never=frozenset({"pg-backup-1", "pg-0"}),
             ),
@@ -119,7 +119,7 @@ KILLS = {
         _client_killed,
         (
             replace(
-                _KILL,
+                KILL,
                 causes=frozenset({"runtime_hang"}),
                 never=frozenset({"pg-backup-1", "pg-0"}),
             ),
@@ -128,11 +128,11 @@ KILLS = {
     "API server down": Scenario(
         "the founding incident; the API server is away from before it to 6 s after",
         _api_down,
-        (_BY_BACKUP,),
+        (BY_BACKUP,),
     ),
     "two incidents at once": Scenario(
         "the founding incident, and a container at its own memory limit in the same second",
         _two_at_once,
-        (_BY_BACKUP, _OOM),
+        (BY_BACKUP, _OOM),
     ),
 }

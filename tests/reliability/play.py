@@ -46,7 +46,7 @@ def play(name: str, scenario: Scenario, tool: str, *, kills_agent: bool = False)
     """Set the stage, let it happen, wait, and count."""
     with tempfile.TemporaryDirectory(prefix="knockon-scenario-") as scratch:
         folder = Path(scratch)
-        with stage(folder, tool, scenario.settings) as made:
+        with stage(folder, tool, scenario.journal_bytes) as made:
             made.kills_agent = kills_agent
             from_s = time.time()
             scenario.act(made)

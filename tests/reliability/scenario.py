@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.reliability.stage import Stage
 
@@ -41,7 +41,8 @@ class Scenario:
     how: str = WRITTEN
     killable: bool = True
     """Whether the same must be told when the agent is killed in it."""
-    settings: dict[str, dict[str, object]] = field(default_factory=dict)
+    journal_bytes: int = 0
+    """The size of the journal's partition, where it is one of its own."""
 
 
 def incident(*causes: str, killer: str, pods: tuple[str, ...], alert: str) -> Expected:

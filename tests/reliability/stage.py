@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,8 @@ class Stage:
     machine: Machine
     kills_agent: bool = False
     struck_at_s: float = 0.0
-    _left: list[Callable[[], None]] = field(default_factory=list)
+    afterwards: ExitStack = field(default_factory=ExitStack)
+    """What must be undone when the agent is gone."""
 
     def strikes(self, entries: Sequence[Entry] = ()) -> None:
         """Write the lines of the blow; the agent may be killed while it reads them."""
@@ -120,11 +122,9 @@ class Stage:
 
 
 @contextmanager
-def stage(
-    folder: Path, tool: str, settings: dict[str, dict[str, object]] | None = None
-) -> Iterator[Stage]:
-    """A calm node whose agent sees everything; ``settings`` may lay the journal elsewhere."""
-    with ExitStack() as scope:
+def stage(folder: Path, tool: str, journal_bytes: int = 0) -> Iterator[Stage]:
+    """A calm node whose agent sees everything; its journal may have a small partition."""
+    with ExitStack() as afterwards, ExitStack() as scope:
         api = scope.enter_context(FakeApi())
         uids = {name: uid(at) for at, name in enumerate(PODS, start=1)}
         for name, own in uids.items():
@@ -138,14 +138,18 @@ def stage(
             "node": {"root": str(machine.tree.root)},
             "probe": {"docker": str(docker), "mean_gap_s": 1.0, "killer_timeout_s": 12.0},
         }
-        agent = scope.enter_context(site(folder, api, **(usual | (settings or {}))))
-        folder_of = Path(str(agent.settings.get("journal", {}).get("directory", agent.journal)))
-        writer = scope.enter_context(journal_writer(tool, folder_of / "a.journal"))
+        agent = scope.enter_context(site(folder, api, **usual))
+        if journal_bytes:
+            size = f"size={journal_bytes}"
+            where = str(agent.journal)
+            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "none", where], check=True)
+            afterwards.callback(subprocess.run, ["umount", "-l", where], check=True)
+        writer = scope.enter_context(journal_writer(tool, agent.journal / "a.journal"))
         writer.write([entry(now_us() - 10**6, "quiet", _SYSTEMD_UNIT="docker.service")])
-        until(lambda: any(one.stat().st_size for one in folder_of.glob("*.journal")))
+        until(lambda: any(one.stat().st_size for one in agent.journal.glob("*.journal")))
         agent.start()
         agent.ready()
-        yield Stage(folder, agent, api, writer, machine)
+        yield Stage(folder, agent, api, writer, machine, afterwards=afterwards)
 
 
 def _answers_unless_hung(machine: Machine) -> Talk:

@@ -273,3 +273,14 @@ def test_titles_of_walsenders_are_read_while_something_waits_or_may(
     process(tmp_path, 10, title, "/system.slice/postgresql.service")
     daemon.pass_time(20)
     assert len(daemon.parts.backups.running) == seen
+
+
+def test_two_pods_of_the_same_second_are_two_incidents(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path).start()
+    daemon.knows("pg-0", "web-1")
+    daemon.pass_time(3)
+    daemon.sandboxes_change("pg-0", "web-1")
+    daemon.pass_time(90)
+    opened = " ".join(daemon.says("opened: "))
+    assert "prod/pg-0" in opened
+    assert "prod/web-1" in opened

@@ -22,6 +22,7 @@ WINDOW_S = 900.0
 MOST_FACTS = 20_000  # of a storm, the newest are kept
 MOST_BLIND = 200
 
+_OF_OBJECTS = frozenset({"events", "pods", "nodes"})
 FactKey = tuple[Kind, float | None, str, str]
 
 
@@ -209,5 +210,10 @@ class Live:
 
 
 def key_of(fact: Fact) -> FactKey:
-    """What makes a fact the same one when it is correlated again (its subject may get a name)."""
-    return (fact.kind, fact.at_s, fact.source, fact.text)
+    """What makes a fact the same one when it is correlated again.
+
+    The subject of a line may get a name later; that of an object has it, and the API server says
+    the same words of many pods within one second.
+    """
+    whose = f" {fact.subject}" if fact.source in _OF_OBJECTS else ""
+    return (fact.kind, fact.at_s, f"{fact.source}{whose}", fact.text)

@@ -69,10 +69,12 @@ def count(expected: Sequence[Expected], heard: Heard) -> Counts:
 
 
 def _likeness(one: Expected, told: Mapping[str, Any]) -> int:
-    """Two for the killer, one for the cause, one for a pod in common."""
+    """Two for the killer, one for the cause, two for a pod in common."""
     pods = {victim["pod"] for victim in told["victims"]}
     return (
-        2 * (killer_of(told) == one.killer) + (told["cause"] in one.causes) + bool(pods & one.pods)
+        2 * (killer_of(told) == one.killer)
+        + (told["cause"] in one.causes)
+        + 2 * bool(pods & one.pods)
     )
 
 

@@ -72,7 +72,10 @@ def _fill(path: Path) -> None:
         return
 
 
-_NOBODY_SAW = Expected(frozenset({"unknown"}), "none", frozenset(HURT), SILENT, events=frozenset())
+_NOBODY_SAW = tuple(
+    Expected(frozenset({"unknown"}), "none", frozenset({pod}), SILENT, events=frozenset())
+    for pod in HURT
+)
 DISKS = {
     "disk stalls 120 s": Scenario(
         "the founding incident while the file system of the agent's state is frozen",
@@ -84,7 +87,7 @@ DISKS = {
     "journal partition full": Scenario(
         "nothing can be logged when docker is killed: all there is are two pods re-created",
         _journal_full,
-        (_NOBODY_SAW,),
+        _NOBODY_SAW,
         f"{WRITTEN} to a full tmpfs",
         journal_bytes=_JOURNAL_BYTES,
         killable=False,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,8 +50,9 @@ def play(name: str, scenario: Scenario, tool: str, *, kills_agent: bool = False)
         with stage(folder, tool, scenario.journal_bytes) as made:
             made.kills_agent = kills_agent
             from_s = time.time()
-            scenario.act(made)
-            took_s = _await_told(made, scenario)
+            with _arrivals(made) as came_s:
+                scenario.act(made)
+                took_s = _await_told(made, scenario, came_s)
             pages = [made.agent.get("/metrics")]
             time.sleep(SETTLED_S)
             pages.append(made.agent.get("/metrics"))
@@ -84,19 +86,39 @@ def _row(
     )
 
 
-def _await_told(made: Stage, scenario: Scenario) -> float | None:
+@contextmanager
+def _arrivals(made: Stage) -> Iterator[list[float]]:
+    """Note when each Event arrives that explains a pod; the scenario may go on long after."""
+    came_s: list[float] = []
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(0.2):
+            came_s.extend([time.time()] * (len(explained(made.api)) - len(came_s)))
+
+    thread = threading.Thread(target=run, name="arrivals")
+    thread.start()
+    try:
+        yield came_s
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _await_told(made: Stage, scenario: Scenario, came_s: Sequence[float]) -> float | None:
     """Wait until every Event and incident that is due is there; how long it took."""
     due = sum(len(one.pods if one.events is None else one.events) for one in scenario.expected)
     until_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < until_s:
         with suppress(OSError):
             there = len(_incidents(made)) >= len(scenario.expected)
-            if there and len(explained(made.api)) >= due:
+            if there and len(came_s) >= due:
                 break
         time.sleep(0.1)
     else:
         return None
-    return round(time.time() - made.struck_at_s, 1) if scenario.expected else None
+    told_s = came_s[due - 1] if due else time.time()
+    return round(told_s - made.struck_at_s, 1) if scenario.expected else None
 
 
 def _incidents(made: Stage) -> list[dict[str, Any]]:

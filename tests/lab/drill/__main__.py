@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return MISTAKE
     try:
         outcomes = [
-            play(ending, setting, CACHE, Live(ending, setting, _write, _moving()))
+            play(ending, setting, CACHE, Live(ending, setting, _write, _moving()), args.bundle)
             for ending in ORDER
             if ending.value in args.endings
         ]
@@ -96,6 +96,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )  # fmt: skip
     parser.add_argument("--html", type=Path, metavar="FILE", help="write the plots side by side")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every second seen")
+    parser.add_argument(
+        "--bundle", type=Path, metavar="PATH", help="keep what the agent had of the last kill"
+    )
     parser.add_argument(
         "settings", nargs="*", metavar="NAME=VALUE", help="another node: room_mb=200"
     )

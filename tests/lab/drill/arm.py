@@ -48,15 +48,28 @@ class Outcome:
         return max((check.took_s for check in self.checks), default=0.0)
 
 
-def play(ending: Ending, setting: Setting, cache: Path, tell: Tell = lambda _: None) -> Outcome:
-    """Boot a node, play an ending on it; the node is gone afterwards."""
+def play(
+    ending: Ending,
+    setting: Setting,
+    cache: Path,
+    tell: Tell = lambda _: None,
+    bundle: Path | None = None,
+) -> Outcome:
+    """Boot a node, play an ending on it; the node is gone afterwards, but for a bundle of it."""
     with node(cache) as booted, tempfile.TemporaryDirectory(prefix="knockon-drill-") as scratch:
         booted.start_pods()
-        return play_on(booted, ending, setting, tell, Path(scratch))
+        return play_on(booted, ending, setting, tell, Path(scratch), bundle)
 
 
-def play_on(booted: Node, ending: Ending, setting: Setting, tell: Tell, scratch: Path) -> Outcome:
-    """Play an ending on a node whose pods run."""
+def play_on(
+    booted: Node,
+    ending: Ending,
+    setting: Setting,
+    tell: Tell,
+    scratch: Path,
+    bundle: Path | None = None,
+) -> Outcome:
+    """Play an ending on a node whose pods run; where docker is killed, keep the bundle of it."""
     before, disk = booted.sandboxes(), booted.box.disk
     disk.read_ahead(setting.read_ahead_kb)
     if ending is Ending.IONICE:
@@ -81,6 +94,8 @@ def play_on(booted: Node, ending: Ending, setting: Setting, tell: Tell, scratch:
             moved = _settle(booted, watch, before)
         killed = [check.at_s + check.took_s for check in watch.kills]
         told = witness.told(killed[0] if killed else None, len(moved))
+        if bundle is not None and killed:
+            witness.collect(bundle)
     return Outcome(
         ending, setting, round(backup_from_s, 2),
         round(done_s - began_s, 2) if done and done_s else None,

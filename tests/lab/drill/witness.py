@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.times import parse
-from tests.agents import Site, explained, site
+from tests.agents import ROOT, Site, explained, site
 from tests.fake_api import FakeApi
 from tests.lab.drill.node import NAME, Node, shown_by
 
@@ -62,6 +64,23 @@ class Witness:
             for told in json.loads(self.one.get(f"/incidents/{item['id']}"))["incidents"]
         ]
         return Told(tuple(incidents), names, self._after_s(killed_at_s))
+
+    def collect(self, bundle: Path) -> None:
+        """Take along what the agent had to go by, for `knockon why --bundle`."""
+        words: list[str | Path] = [
+            "bundle",
+            "collect",
+            "--config",
+            self.one.config(),
+            "--since",
+            "15m",
+        ]
+        subprocess.run(
+            [sys.executable, "-m", "agent", *words, "--out", bundle.absolute()],
+            cwd=ROOT,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
     def _after_s(self, killed_at_s: float | None) -> float | None:
         said = (line for line in self.one.lines() if " explained" in str(line.get("says", "")))

@@ -25,7 +25,7 @@ from tests.browser import Browser, chromium
 
 LIVE_S = 60.0
 ROOT = Path(__file__).resolve().parent.parent
-STORY = Path("tests/stories/founding-incident")
+STORY = Path("tests/stories/unthrottled-backup")
 
 
 @dataclass(frozen=True, slots=True)

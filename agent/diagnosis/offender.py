@@ -14,6 +14,8 @@ __all__ = ["BASELINE_S", "FAIR_SHARE", "LOOK_BACK_S", "find_offender"]
 ANNOUNCED = "announcement"
 _SEEN_EVERY_S = 90.0  # a running backup is stated every minute
 
+BACKUP_OF = "base backup of "  # and the pod or unit whose data is read
+
 
 def find_offender(case: Case, cause: Cause, pods: Sequence[Pod] = ()) -> Offender | None:
     """Return the offender, or None when nothing shows one; ``pods`` lend their images' names."""
@@ -94,9 +96,7 @@ def _backup(fact: Fact, mover: Mover) -> Offender:
             method = f"announced itself ({tool}); {mover.method}"
         return Offender("pod", fact.subject.name, fact.subject.namespace, method)
     how = "announced itself" if fact.source == ANNOUNCED else "seen by a walsender's title"
-    return Offender(
-        "process", f"base backup of {read}", "", f"{how} ({tool}); {read} {mover.method}"
-    )
+    return Offender("process", f"{BACKUP_OF}{read}", "", f"{how} ({tool}); {read} {mover.method}")
 
 
 def _outgrown(case: Case) -> Offender | None:

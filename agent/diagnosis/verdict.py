@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.diagnosis.case import Case, is_kubelet, is_runtime
+from agent.diagnosis.offender import ANNOUNCED, BACKUP_OF
 from agent.diagnosis.weigh import NAMED_FROM
 from agent.model import Cause, Diagnosis, Fact, Hypothesis, KillerKind, Kind, Offender
 
@@ -136,6 +137,8 @@ def _who(diagnosis: Diagnosis) -> str:
 
 
 def _named(offender: Offender) -> str:
+    if offender.name.startswith(BACKUP_OF):
+        return f"the {offender.name}"
     name = f"{offender.namespace}/{offender.name}" if offender.namespace else offender.name
     return f"{offender.kind} {name}"
 
@@ -177,6 +180,8 @@ def _lone_sandbox(case: Case) -> bool:
 def advice_for(case: Case, diagnosis: Diagnosis) -> tuple[str, ...]:
     """Return the next steps, most useful first."""
     steps = []
+    if _unpaced_backup(case, diagnosis):
+        steps.append("Run that backup governed: `knockon backup run`, or `knockon backup exec`.")
     if diagnosis.cause in NEXT_STEP:
         steps.append(NEXT_STEP[diagnosis.cause])
     close = [h.cause.value for h in diagnosis.hypotheses[1:3] if h.confidence >= NAMED_FROM]
@@ -188,6 +193,13 @@ def advice_for(case: Case, diagnosis: Diagnosis) -> tuple[str, ...]:
     if killed and case.sandboxes_changed and "docker" in _who_ended(case):
         steps.append("Turn on docker's live-restore, so that its end does not take the pods along.")
     return tuple(steps)
+
+
+def _unpaced_backup(case: Case, diagnosis: Diagnosis) -> bool:
+    """Whether the offender is a base backup that nobody governs: those that we do announce it."""
+    offender = diagnosis.offender
+    announced = any(fact.source == ANNOUNCED for fact in case.of(Kind.BACKUP_RUNNING))
+    return offender is not None and offender.name.startswith(BACKUP_OF) and not announced
 
 
 def _keeps_pods(fact: Fact) -> bool:

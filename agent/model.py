@@ -242,6 +242,9 @@ class Killer:
     at_s: float | None
 
 
+BACKUP_OF = "base backup of "  # and the pod or unit whose data is read
+
+
 @dataclass(frozen=True, slots=True)
 class Offender:
     """Whose load made it necessary, and by which method that was found."""
@@ -250,6 +253,17 @@ class Offender:
     name: str
     namespace: str = ""
     method: str = ""
+
+    @property
+    def title(self) -> str:
+        """Kind and name, as a sentence says them; a backup's name says itself what it is."""
+        name = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"the {name}" if self.is_backup else f"{self.kind} {name}"
+
+    @property
+    def is_backup(self) -> bool:
+        """Whether it is a base backup, known by the server that reads for it."""
+        return self.name.startswith(BACKUP_OF)
 
 
 class Cause(StrEnum):

@@ -145,6 +145,20 @@ def test_a_walsenders_title_names_the_backup() -> None:
     assert "walsender's title" in found.method
 
 
+@pytest.mark.parametrize(("announced_too", "advised"), [(False, True), (True, False)])
+def test_a_backup_that_is_governed_already_is_not_told_to_be(
+    announced_too: bool, advised: bool
+) -> None:
+    seen = running("processes", Subject(SubjectKind.PROCESS, "x"), pod_uid=PG.uid)
+    ours = running("announcement", Subject(SubjectKind.PROCESS, "knockon backup"))
+    facts = (seen, ours) if announced_too else (seen,)
+    load = samples(Load(PG, 400 * MB), Load(WEB, MB), waited=0.9)
+    told = diagnose(kill(*facts), pods=PODS, samples=load)
+    assert told.offender is not None
+    assert told.offender.is_backup
+    assert any("governed" in step for step in told.advice) is advised
+
+
 @pytest.mark.parametrize(
     "fact",
     [

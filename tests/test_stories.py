@@ -52,6 +52,12 @@ def test_forged_kill_lines_are_counted() -> None:
     assert report.origin.spoofed >= 5
 
 
+def test_an_ungoverned_backup_is_named_and_the_cure_comes_first() -> None:
+    (only,) = told(STORIES / "unthrottled-backup")["incidents"]
+    assert only["verdict"].endswith("(by the base backup of default/pg-0).")
+    assert "knockon backup run" in only["advice"][0]
+
+
 def test_the_same_bundle_gives_the_same_answer_twice() -> None:
     assert told(STORIES / "founding-incident") == told(STORIES / "founding-incident")
 

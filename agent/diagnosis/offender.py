@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from agent.diagnosis.busiest import busiest_process
 from agent.diagnosis.case import Case
 from agent.diagnosis.shares import BASELINE_S, FAIR_SHARE, LOOK_BACK_S, Mover, largest_mover
-from agent.model import Cause, Fact, Kind, Offender, Pod, SubjectKind
+from agent.model import BACKUP_OF, Cause, Fact, Kind, Offender, Pod, SubjectKind
 
 __all__ = ["BASELINE_S", "FAIR_SHARE", "LOOK_BACK_S", "find_offender"]
 
 ANNOUNCED = "announcement"
 _SEEN_EVERY_S = 90.0  # a running backup is stated every minute
-
-BACKUP_OF = "base backup of "  # and the pod or unit whose data is read
 
 
 def find_offender(case: Case, cause: Cause, pods: Sequence[Pod] = ()) -> Offender | None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.diagnosis.case import Case, is_kubelet, is_runtime
-from agent.diagnosis.offender import ANNOUNCED, BACKUP_OF
+from agent.diagnosis.offender import ANNOUNCED
 from agent.diagnosis.weigh import NAMED_FROM
-from agent.model import Cause, Diagnosis, Fact, Hypothesis, KillerKind, Kind, Offender
+from agent.model import Cause, Diagnosis, Fact, Hypothesis, KillerKind, Kind
 
 BECAUSE: dict[Cause, str] = {
     Cause.IO_SATURATION: "the disk was saturated",
@@ -133,14 +133,7 @@ def _who(diagnosis: Diagnosis) -> str:
     offender = diagnosis.offender
     if offender is None or offender.name in {victim.pod for victim in diagnosis.victims}:
         return ""
-    return f" (by {_named(offender)})"
-
-
-def _named(offender: Offender) -> str:
-    if offender.name.startswith(BACKUP_OF):
-        return f"the {offender.name}"
-    name = f"{offender.namespace}/{offender.name}" if offender.namespace else offender.name
-    return f"{offender.kind} {name}"
+    return f" (by {offender.title})"
 
 
 def what_is_missing(
@@ -199,7 +192,7 @@ def _unpaced_backup(case: Case, diagnosis: Diagnosis) -> bool:
     """Whether the offender is a base backup that nobody governs: those that we do announce it."""
     offender = diagnosis.offender
     announced = any(fact.source == ANNOUNCED for fact in case.of(Kind.BACKUP_RUNNING))
-    return offender is not None and offender.name.startswith(BACKUP_OF) and not announced
+    return offender is not None and offender.is_backup and not announced
 
 
 def _keeps_pods(fact: Fact) -> bool:

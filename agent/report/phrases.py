@@ -33,8 +33,7 @@ def offender(found: Offender | None) -> tuple[str, str]:
     """Name the offender, and say how it was found."""
     if found is None:
         return "not seen", "nothing in the input shows whose load or act it was"
-    name = f"{found.namespace}/{found.name}" if found.namespace else found.name
-    return f"{found.kind} {name}", found.method
+    return found.title, found.method
 
 
 def victims(incident: IncidentView) -> tuple[str, str]:

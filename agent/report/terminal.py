@@ -128,9 +128,8 @@ def _killer(killer: Killer | None, kind_words: str) -> str:
 
 
 def _offender(offender: Offender) -> str:
-    name = f"{offender.namespace}/{offender.name}" if offender.namespace else offender.name
     method = f" (found by: {offender.method})" if offender.method else ""
-    return f"{offender.kind} {name}{method}"
+    return f"{offender.title}{method}"
 
 
 def _victims(incident: IncidentView, screen: Screen) -> list[str]:

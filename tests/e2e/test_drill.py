@@ -38,17 +38,10 @@ def booted() -> Iterator[Node]:
         pytest.skip(str(missing))
 
 
-MORE_EVENINGS = 2  # one of the first ten it lived through
-
-
 @pytest.fixture(scope="module")
 def endings() -> dict[Ending, Outcome]:
     try:
         played = {ending: play(ending, Setting(), CACHE) for ending in ORDER}
-        for _ in range(MORE_EVENINGS):
-            if played[Ending.UNTHROTTLED].killed:
-                break
-            played[Ending.UNTHROTTLED] = play(Ending.UNTHROTTLED, Setting(), CACHE)
     except LabUnavailable as missing:
         pytest.skip(str(missing))
     print(as_text(list(played.values())))
@@ -87,7 +80,7 @@ def test_the_unthrottled_backup_kills_docker_and_it_is_explained(
 ) -> None:
     outcome = endings[Ending.UNTHROTTLED]
     if not outcome.killed:
-        pytest.skip(f"this machine is too strong for the node: {as_text([outcome])}")
+        pytest.skip(f"docs/drill.md: on a machine at rest it lives: {as_text([outcome])}")
     assert len(outcome.restarted) == PODS
     assert set(outcome.told.explained) == set(outcome.restarted)
     (told,) = [one for one in outcome.told.incidents if one["killer"]]

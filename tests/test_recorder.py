@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from agent.__main__ import main
+from agent.daemon.inbox import Inbox
+from agent.daemon.sources import RecorderSource
 from agent.model import BlindSpot, Fact, Probe
 from agent.recorder.host import Host
-from agent.recorder.loop import Probing, Recorder, Second, run
+from agent.recorder.loop import Names, Probing, Recorder, Second, run
 from agent.recorder.memlock import lock_memory, unlock_memory
 from agent.recorder.probe import NearMisses
 from agent.recorder.ring import RingWriter
@@ -56,8 +58,7 @@ def story(root: Path, seconds: int = 30) -> None:
     tree.write("system.slice/docker.service", docker)
     sampler, writer = Sampler(Host(root)), RingWriter(Host(root).ring)
     probing = Probing(_Said(*asked), NearMisses(_Question()))
-    recorder = Recorder(sampler, writer, [probing])
-    recorder.name_pods({UID: ("prod", "pg-0")})
+    recorder = Recorder(sampler, writer, [probing], lambda: {UID: ("prod", "pg-0")})
     facts: list[Fact] = []
     for second in range(seconds):
         use = use.more(cpu_us=300_000, read_bytes=50_000_000, reads=100, stalled_us=400_000)
@@ -142,6 +143,27 @@ def test_recording_for_a_while(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "3 samples of 0 control groups" in ended.stdout
     assert len(load_ring(tmp_path / "r").samples) == 3
+
+
+def test_a_pod_that_is_learned_of_while_the_recorder_opens_its_files_has_its_name(
+    tmp_path: Path,
+) -> None:
+    NodeTree(tmp_path).write(NodeTree(tmp_path).pod_path(), Use(memory_bytes=64 << 20))
+    stop, inbox = threading.Event(), Inbox()
+
+    def make(names: Names) -> Recorder:
+        made = Recorder(Sampler(Host(tmp_path)), RingWriter(Host(tmp_path).ring), (), names)
+        source.names = {UID: ("prod", "pg-0")}  # the pods are listed at this very moment
+        return made
+
+    source = RecorderSource(make, inbox)
+    worker = threading.Thread(target=source.work, args=(stop,))
+    worker.start()
+    assert inbox.wait(10)
+    stop.set()
+    worker.join()
+    (group,) = load_ring(Host(tmp_path).ring).samples[0].cgroups
+    assert (group.owner.namespace, group.owner.name) == ("prod", "pg-0")
 
 
 def test_an_outage_of_minutes_is_one_blind_spot(tmp_path: Path) -> None:

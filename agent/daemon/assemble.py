@@ -203,9 +203,8 @@ class Agent:
         return minutes_before(ring_path(self.config), incident, self.wiring.pods.names())
 
     def _name_pods(self) -> None:
-        recorder = self.wiring.recording.recorder if self.wiring.recording else None
-        if recorder is not None:
-            recorder.name_pods(self.wiring.pods.names())
+        if self.wiring.recording is not None:
+            self.wiring.recording.names = self.wiring.pods.names()
 
     def _serve(self, metrics: Metrics, store: Store) -> None:
         about = About(node_name(self.config), self.config.probe.killer_timeout_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from agent.daemon.inbox import Inbox
@@ -26,7 +26,8 @@ from agent.kube.source import (
     who_keeps_pods_off,
 )
 from agent.model import BlindSpot, Kind, Pod, Record
-from agent.recorder.loop import Recorder, Second, run
+from agent.recorder.frame import PodName
+from agent.recorder.loop import Names, Recorder, Second, run
 
 READ_S = 0.25
 _ASK_FOR = frozenset({Kind.SANDBOX_LOST, Kind.CONTAINER_EXITED, Kind.SANDBOX_CHANGED})
@@ -240,17 +241,16 @@ class EventSource:
 class RecorderSource:
     """The flight recorder; never waits for anybody."""
 
-    make: Callable[[], Recorder]
+    make: Callable[[Names], Recorder]
     inbox: Inbox
-    recorder: Recorder | None = None
+    names: Mapping[str, PodName] = field(default_factory=dict)  # replaced as a whole, never changed
 
     def work(self, stop: threading.Event) -> None:
         """Record until told to stop."""
-        recorder = self.recorder = self.make()
+        recorder = self.make(lambda: self.names)
         try:
             run(recorder, stop, self._tell)
         finally:
-            self.recorder = None
             recorder.close()
 
     def _tell(self, second: Second) -> None:

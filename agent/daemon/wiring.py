@@ -58,7 +58,7 @@ class Wiring:
         sources = [Source("journal", journal.work)]
         if self.config.recorder.enabled:
             self.recording = RecorderSource(
-                lambda: make_recorder(self.config, self.pods.names()), self.inbox
+                lambda names: make_recorder(self.config, names), self.inbox, self.pods.names()
             )
             sources.append(Source("recorder", self.recording.work))
         access = access_of(self.config)

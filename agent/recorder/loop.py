@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from agent.model import BlindSpot, Fact, Probe
 from agent.recorder.frame import PodName
@@ -18,6 +18,8 @@ from agent.recorder.probe import NearMisses
 from agent.recorder.ring import RingWriter
 from agent.recorder.sampler import Sampler, Taken
 
+# Asked each second, by this thread: whoever learns a name later need not find the recorder first.
+Names: TypeAlias = Callable[[], Mapping[str, PodName]]
 EVERY_S = 1.0
 _SAY_AGAIN_S = 10.0  # how often an outage that goes on is written again
 
@@ -82,18 +84,20 @@ class _Outages:
 class Recorder:
     """Ties sampler, probes and ring together; ``step`` is one second."""
 
-    def __init__(self, sampler: Sampler, ring: RingWriter, probing: Sequence[Probing] = ()) -> None:
+    def __init__(
+        self,
+        sampler: Sampler,
+        ring: RingWriter,
+        probing: Sequence[Probing] = (),
+        names: Names = dict,
+    ) -> None:
         self._sampler = sampler
         self._ring = ring
         self._probing = tuple(probing)
         self._outages = _Outages()
-        self._names: Mapping[str, PodName] = {}  # replaced as a whole, by another thread
+        self._names = names
         self._named: Mapping[str, PodName] = {}
         self.ring_errors = 0
-
-    def name_pods(self, names: Mapping[str, PodName]) -> None:
-        """Say what the node's pods are called, by uid; may be called from any thread."""
-        self._names = dict(names)
 
     def step(self, at_s: float) -> Second:
         """Look at the node once and write down what was seen."""
@@ -112,7 +116,7 @@ class Recorder:
         return Second(taken, tuple(probes), tuple(facts))
 
     def _write(self, taken: Taken, probes: Sequence[Probe], at_s: float) -> None:
-        names = self._names
+        names = self._names()
         if names is not self._named:
             for uid in self._named.keys() - names.keys():
                 self._ring.forget_pod(uid)

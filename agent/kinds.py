@@ -69,6 +69,7 @@ class Kind(StrEnum):
     IO_PRESSURE = "io_pressure"
     MEMORY_SHORT = "memory_short"
     DISK_SHORT = "disk_short"
+    DISK_ROOM = "disk_room"  # a file system the runtime uses has room, as df shows it
     DISK_ERROR = "disk_error"
     VOLUME_THROTTLED = "volume_throttled"
     NODE_NOT_READY = "node_not_ready"

@@ -75,6 +75,7 @@ ONLY_STORY_OF_A_TICKET = frozenset(Kind) - {
     Kind.UNIT_STARTED,
     Kind.UNIT_STARTING,
     Kind.JOURNAL_GAP,
+    Kind.DISK_ROOM,
 }
 """In pasted text anything but a sign of life is worth a story of its own."""
 

@@ -21,6 +21,7 @@ from agent.diagnosis.weigh import (
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
 
 SPACE = ("ephemeral-storage", "nodefs", "imagefs", "inodes", "diskpressure", "disk")
+OWN_SPACE = ("emptydir", "ephemeral")
 LONG_REQUEST_S = 2.0
 """etcd's own liveness and the API server's readiness both give up near two seconds."""
 
@@ -29,6 +30,9 @@ WRITES_BACK = re.compile(r"jbd2|kworker/u|flush|xfsaild|xfs-|btrfs-|txg_sync|dmc
 """Threads that only ever wait for a disk (fs/jbd2, mm/page-writeback.c, fs/xfs)."""
 
 
+SEEN_FULL = frozenset({"df-shows-full", "inodes-used-up", "thin-pool-full", "pool-runs-full"})
+"""Rules that read the fill itself, not an error that mentions it."""
+
 FILE_SYSTEM = re.compile(r"EXT[234]-fs|JBD2|Aborting journal|XFS \(|BTRFS|F2FS")
 """Who speaks when a file system gives up; a device would have spoken of I/O errors before."""
 
@@ -36,6 +40,12 @@ FILE_SYSTEM = re.compile(r"EXT[234]-fs|JBD2|Aborting journal|XFS \(|BTRFS|F2FS")
 def _about_space(fact: Fact) -> bool:
     told = (fact.detail.get("resource") or fact.text).lower()
     return any(word in told for word in SPACE)
+
+
+def _about_own_space(fact: Fact) -> bool:
+    """The limit of one pod, which is not the size of a file system (localStorageEviction)."""
+    told = (fact.detail.get("resource") or fact.text).lower()
+    return any(word in told for word in OWN_SPACE) and not _about_space(fact)
 
 
 def disk_full(case: Case) -> Hypothesis | None:
@@ -51,7 +61,15 @@ def disk_full(case: Case) -> Hypothesis | None:
     evicted = case.of(Kind.POD_EVICTED_FOR_PRESSURE, Kind.EVICTION_THRESHOLD, where=_about_space)
     if evicted:
         evidence.append(reason(STRONG, "the kubelet evicts, or refuses pods, for storage", evicted))
-    return hypothesis(Cause.DISK_FULL, evidence)
+    own = case.of(Kind.POD_EVICTED_FOR_PRESSURE, where=_about_own_space)
+    if own and not evicted:
+        says = "a pod was evicted for more space than it may use; the file system may have had some"
+        evidence.append(reason(FAIR + 0.05, says, own))
+    room = case.of(Kind.DISK_ROOM)
+    if told and room and not evicted and not any(f.rule in SEEN_FULL for f in told):
+        says = "df shows room: it is another limit, or a file system that was not looked at"
+        evidence.append(reason(-0.5, says, room))
+    return hypothesis(Cause.DISK_FULL, evidence, ("df and df -i of the path that was written to",))
 
 
 def disk_error(case: Case) -> Hypothesis | None:

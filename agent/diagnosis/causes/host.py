@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from agent.diagnosis.case import Case
 from agent.diagnosis.causes.pressure import cpu_evidence
 from agent.diagnosis.weigh import (
@@ -15,6 +17,9 @@ from agent.diagnosis.weigh import (
     reason,
 )
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, Trust
+from agent.rules.roles import Role, role_of
+
+KEEPS_PODS = Role.RUNTIME | Role.KUBELET
 
 
 def node_reboot(case: Case) -> Hypothesis | None:
@@ -50,6 +55,15 @@ def _goes_on(case: Case, boot: Fact) -> bool:
     )
 
 
+def _keepers_stood_still(stalls: Sequence[Fact]) -> list[Evidence]:
+    """Several processors at once, and one of them had the kubelet or the runtime on it."""
+    keepers = tuple(f for f in stalls if role_of(f.detail.get("comm", "")) & KEEPS_PODS)
+    processors = {f.detail["cpu"] for f in stalls if "cpu" in f.detail}
+    if keepers and len(processors) > 1:
+        return [reason(HINT, "the kubelet or the runtime itself stood still on one", keepers)]
+    return []
+
+
 def cpu_starvation(case: Case) -> Hypothesis | None:
     """Tasks that were ready to run did not get to run, throttled cgroups left aside."""
     evidence: list[Evidence] = list(cpu_evidence(case))
@@ -64,6 +78,7 @@ def cpu_starvation(case: Case) -> Hypothesis | None:
         evidence.append(reason(WEAK, "the kernel saw processors that did not get on", stalls))
         if len({fact.text for fact in stalls}) > 1:
             evidence.append(reason(HINT, "more than once, or on more than one of them", stalls))
+            evidence.extend(_keepers_stood_still(stalls))
         symptoms = case.of(Kind.RUNTIME_SLOW, Kind.NODE_NOT_READY, Kind.KUBELET_UNHEALTHY)
         if symptoms:
             evidence.append(reason(WEAK, "node or runtime answered late in that time", symptoms))

@@ -28,6 +28,11 @@ FEW_PROCESSES = 3
 REREAD_S = 60.0
 """Events of one start of the kubelet carry ages of whole minutes."""
 
+SEEN = {
+    "reclaim": "the kernel's page reclaim ran without a break",
+    "free": "less memory was available than the kubelet evicts at",
+}
+
 KEEPS_THE_NODE = Role.RUNTIME | Role.KUBELET
 CONTAINER_SCORES = ("-998", "-997")
 """oom_score_adj of a Guaranteed pod's processes (kubelet pkg/kubelet/qos/policy.go)."""
@@ -160,13 +165,17 @@ def _system_oom(case: Case) -> list[Evidence]:
 
 
 def _shortage(case: Case) -> list[Evidence]:
-    told = case.of(Kind.MEMORY_SHORT, where=lambda f: f.detail.get("what") != "frame")
+    told = case.of(Kind.MEMORY_SHORT, where=lambda f: "what" not in f.detail)
     frames = case.of(Kind.MEMORY_SHORT, where=lambda f: f.detail.get("what") == "frame")
     limits = of_strength("weak", told, default="strong")
     short = tuple(f for f in told if f not in limits)
     found = []
     if short:
         found.append(reason(FAIR, "allocations failed, or memory was short", short))
+    for what, says in SEEN.items():
+        seen = [f for f in case.of(Kind.MEMORY_SHORT) if f.detail.get("what") == what]
+        if seen:
+            found.append(reason(FAIR + 0.12, says, seen))
     if limits:
         found.append(reason(HINT, "no more processes or threads could be started", limits))
     if frames and case.has(Kind.OOM_INVOKED) and not case.has(Kind.OOM_IN_MEMCG, Kind.OOM_AT_LIMIT):

@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 from agent.diagnosis.case import Case, is_runtime
 from agent.diagnosis.causes.pressure import calm_evidence
+from agent.diagnosis.causes.silence import silence_evidence
 from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
-from agent.rules.roles import Role, role_of
 
 CRASH_SIGNALS = re.compile(r"\b(?:SIG)?(?:SEGV|ABRT|BUS|ILL|FPE|TRAP|QUIT|IOT)\b|core-dump|dumped")
 SAID = "said"
 """Strength of what people wrote about the runtime, not the runtime about itself."""
-
-NEVER_S = "9.22337e+09"
-"""The longest time Go can tell (292 years): since the zero time, so never (time.Duration)."""
-
-ENDED_OR_STARTED = (
-    Kind.BOOT,
-    Kind.NODE_REBOOTED,
-    Kind.SHUTDOWN,
-    Kind.KUBELET_STARTED,
-    Kind.RUNTIME_STARTED,
-    Kind.RUNTIME_STOPPED,
-    Kind.RUNTIME_FATAL,
-    Kind.RUNTIME_PANIC,
-    Kind.OPERATOR_ACTS,
-)
 
 GO_PANIC_STATUS = "2"
 """The Go runtime exits with 2 after an unrecovered panic (runtime/panic.go)."""
@@ -58,7 +42,7 @@ def runtime_hang(case: Case) -> Hypothesis | None:
         evidence.append(reason(STRONG, "goroutines wait for a lock for minutes", locked))
     if said:
         evidence.append(reason(FAIR, "people or a monitor say that the runtime hung", said))
-    evidence.extend(_symptoms(case))
+    evidence.extend(silence_evidence(case))
     if evidence:
         evidence.extend(calm_evidence(case))
     if evidence and case.has(Kind.RUNTIME_PANIC, where=lambda f: not case.is_late(f)):
@@ -66,70 +50,6 @@ def runtime_hang(case: Case) -> Hypothesis | None:
         evidence.append(reason(-0.6, "it crashed rather than hung", panics))
     missing = ("what it waited for: pressure of disk, memory and CPU before it stopped answering",)
     return hypothesis(Cause.RUNTIME_HANG, evidence, missing)
-
-
-def _symptoms(case: Case) -> list[Evidence]:
-    evidence = []
-    quiet = case.of(Kind.RUNTIME_SLOW, Kind.RUNTIME_DOWN)
-    if quiet:
-        evidence.append(_silence(quiet))
-        evidence.extend(_second_witness(case, quiet))
-    if quiet and case.has(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY):
-        checks = case.of(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY)
-        evidence.append(reason(WEAK + 0.05, "the kubelet failed its check because of it", checks))
-    hung = case.of(Kind.HUNG_TASK, where=is_runtime)
-    if hung:
-        evidence.append(reason(HINT, "the kernel saw the runtime blocked", hung))
-    stuck = case.of(Kind.NETNS_STUCK)
-    if hung and stuck:
-        says = "the kernel cannot free a network namespace that the runtime waits for"
-        evidence.append(reason(FAIR, says, stuck))
-    dumps = case.of(Kind.RUNTIME_DUMP)
-    if dumps:
-        evidence.append(reason(HINT, "somebody asked the runtime for its stacks", dumps))
-    return evidence
-
-
-def _second_witness(case: Case, quiet: tuple[Fact, ...]) -> list[Evidence]:
-    """A stale PLEG has many reasons; a call that nobody answered, besides it, has fewer."""
-    stale = [f for f in quiet if f.detail.get("strength") == "strong"]
-    calls = tuple(f for f in quiet if f.kind is Kind.RUNTIME_SLOW and _is_heard_outside(f))
-    if stale and calls:
-        says = "and single calls to it were given up as well"
-        return [reason(HINT, says, calls)]
-    if any(f.detail.get("seconds", "").startswith(NEVER_S) for f in stale):
-        return [reason(HINT, "the kubelet never saw it answer at all", tuple(stale))]
-    return _judged_silent(case, quiet, stale)
-
-
-def _judged_silent(case: Case, quiet: tuple[Fact, ...], stale: Sequence[Fact]) -> list[Evidence]:
-    """Where nothing ended or started, the kubelet's own judgement is a second witness."""
-    if case.runtime_deaths or case.kubelet_deaths or case.has(*ENDED_OR_STARTED):
-        return []
-    judged = tuple(f for f in quiet if f.rule == "runtime-is-down")
-    late = tuple(f for f in quiet if f.detail.get("op") and "strength" not in f.detail)
-    if judged and (stale or late):
-        says = "and the kubelet holds it to be down, though nobody ended it"
-        return [reason(HINT if stale else WEAK, says, judged)]
-    return []
-
-
-def _is_heard_outside(late: Fact) -> bool:
-    """A client gave up; a runtime that complains of a late shim is not silent itself."""
-    speaker = role_of(late.detail.get("speaker", ""))
-    if late.detail.get("strength") == "weak" and speaker & Role.RUNTIME:
-        return True  # dockerd writes down that a client of its API hung up
-    inside = bool(speaker & Role.RUNTIME) and not speaker & Role.KUBELET
-    return "strength" not in late.detail and not inside
-
-
-def _silence(quiet: tuple[Fact, ...]) -> Evidence:
-    """Late answers, a stale PLEG and a socket that refuses are one symptom told by many callers."""
-    if any(f.detail.get("strength") == "strong" for f in quiet):
-        return reason(WEAK + 0.07, "the kubelet lost sight of the runtime", quiet)
-    if any(f.kind is Kind.RUNTIME_SLOW for f in quiet):
-        return reason(WEAK - 0.05, "calls to the runtime ran into their deadline", quiet)
-    return reason(WEAK - 0.05, "the runtime could not be reached", quiet)
 
 
 def runtime_crash(case: Case) -> Hypothesis | None:
@@ -148,6 +68,11 @@ def runtime_crash(case: Case) -> Hypothesis | None:
         evidence.append(reason(STRONG, "it ended by a signal that a crash raises", by_signal))
     elif any(_exit_code_only(f) for f in exits):
         evidence.append(_exit_code(case, exits))
+    elif of_nobody := case.of(Kind.UNIT_EXITED, where=lambda f: not f.subject.name):
+        evidence.extend([_exit_code(case, of_nobody)] if case.has(Kind.RUNTIME_DUMP) else ())
+    elif not panics and (stack := _stack_of_its_own(case)):
+        says = "a stack of the runtime's own, which nobody asked for"
+        evidence.append(reason(FAIR + 0.05, says, stack))
     fatal = case.of(Kind.RUNTIME_FATAL)
     if fatal:
         evidence.append(reason(FAIR, "it refused to go on, with a reason", fatal))
@@ -157,6 +82,15 @@ def runtime_crash(case: Case) -> Hypothesis | None:
     if evidence:
         evidence.extend(_against_crash(case))
     return hypothesis(Cause.RUNTIME_CRASH, evidence)
+
+
+def _stack_of_its_own(case: Case) -> tuple[Fact, ...]:
+    """A paste that lost its speaker: the frames are in the runtime's own packages."""
+    if case.has(Kind.RUNTIME_LOCKED, Kind.KUBELET_PANIC):
+        return ()
+    asked = case.has(Kind.RUNTIME_DUMP, where=lambda f: "file" in f.detail or "BEGIN" in f.text)
+    frames = case.of(Kind.RUNTIME_DUMP, where=lambda f: f.detail.get("what") == "own-frame")
+    return () if asked else frames
 
 
 def _is_told_twice(case: Case, panics: tuple[Fact, ...]) -> bool:

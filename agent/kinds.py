@@ -115,6 +115,7 @@ class Kind(StrEnum):
     CONTAINER_BACKOFF = "container_backoff"
     PROBE_FAILED = "probe_failed"
     POD_DELETED = "pod_deleted"
+    POD_GIVEN_UP = "pod_given_up"  # its node did not answer, so the cluster deleted it
 
     # Told by others of us
     AGENT_TOLD = "agent_told"  # a node's agent explained it, in an Event of its own

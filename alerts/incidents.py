@@ -20,6 +20,11 @@ _RUNTIME_ENDED = f"""knockon_open_incident_info{{
       {NOT_PLANNED}, killer=~"health_monitor|watchdog", cause!~"node_reboot|kubelet_restart"
     }}
     or knockon_open_incident_info{{{NOT_PLANNED}, cause="runtime_crash"}}"""
+_WENT_DOWN = f"""knockon_open_incident_info{{{NOT_PLANNED}, cause="node_reboot"}}
+    and on (cluster, node, incident)
+    knockon_open_incident_victim{{victim_owner_kind!~"DaemonSet|Node"}}"""
+"""Nobody ordered it, and it took pods along that are no part of the node itself: an emptied node
+that is switched off has only those. One node cannot see whether others of an owner carried on."""
 
 _CAUSE = '{{ $labels.cause | reReplaceAll "_" " " }}'
 _KILLER = (
@@ -48,6 +53,7 @@ def group(limits: Thresholds) -> Group:
         "knockon-incidents",
         (
             _runtime_killed(limits),
+            _node_went_down(limits),
             _node_incident(limits),
             _runtime_slow(limits),
             _cause_unknown(limits),
@@ -75,6 +81,23 @@ def _runtime_killed(limits: Thresholds) -> Alert:
     )
 
 
+def _node_went_down(limits: Thresholds) -> Alert:
+    return Alert(
+        name="NodeWentDown",
+        expr=f"""
+  max by ({_TOLD}) (
+    {_WENT_DOWN}
+  ) == 1
+""",
+        hold=limits.incident_settles,
+        severity=Severity.CRITICAL,
+        summary="Node {{ $labels.node }} went down, and nobody had ordered it",
+        description=f"By: {_KILLER}. Offender: {_OFFENDER}. Hurt: {_VICTIMS}. "
+        "Incident {{ $labels.incident }}.",
+        board=Board.NODES,
+    )
+
+
 def _node_incident(limits: Thresholds) -> Alert:
     return Alert(
         name="NodeIncident",
@@ -83,6 +106,8 @@ def _node_incident(limits: Thresholds) -> Alert:
     knockon_open_incident_info{{{NOT_PLANNED}, cause!~"container_oom|unknown"}}
     unless
     ({_RUNTIME_ENDED})
+    unless
+    ({_WENT_DOWN})
   ) == 1
 """,
         hold=limits.incident_settles,

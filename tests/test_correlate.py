@@ -73,6 +73,20 @@ def test_a_pod_that_suffered_before_the_kill_is_not_its_victim() -> None:
     assert len(found.incidents) == 2
 
 
+def test_pods_given_up_while_the_node_was_away_belong_to_its_return() -> None:
+    given_up = fact(Kind.POD_GIVEN_UP, -6 * 3600.0, pod("pg-0"), source="pods")
+    up = fact(Kind.BOOT, 0)
+    (lost,) = correlate([given_up, up]).incidents
+    assert given_up in lost.facts
+    days_ago = fact(Kind.POD_GIVEN_UP, -3 * 24 * 3600.0, pod("pg-0"), source="pods")
+    assert all(days_ago not in one.facts for one in correlate([days_ago, up]).incidents)
+
+
+def test_a_pod_given_up_belongs_to_no_kill_that_came_hours_later() -> None:
+    given_up = fact(Kind.POD_GIVEN_UP, -3600.0, pod("pg-0"), source="pods")
+    assert all(given_up not in one.facts for one in correlate([given_up, KILL]).incidents)
+
+
 def test_events_older_than_the_journal_are_set_aside() -> None:
     old = fact(Kind.SANDBOX_CHANGED, -100, pod("web-1"), source="events")
     found = correlate([old, KILL], Scope(window=(T0_S - 20, T0_S + 60)))

@@ -95,6 +95,14 @@ def test_a_deletion_says_when_it_was_asked_for_and_why(api: FakeApi, waits: Wait
     assert Kind.SANDBOX_LOST not in agent.kinds()
 
 
+def test_a_pod_whose_node_did_not_answer_was_given_up(api: FakeApi, waits: Waits) -> None:
+    lost = leaving(pod(END), STARTED_S + 60, 30, "DeletionByTaintManager")
+    api.store.put("pods", lost)
+    with closing(Agent(api, waits)) as agent:
+        agent.until(END)
+    assert agent.kinds() == {Kind.POD_GIVEN_UP: 1, Kind.POD_DELETED: 1}
+
+
 def test_hostile_objects_are_read_as_far_as_they_make_sense(api: FakeApi, waits: Waits) -> None:
     statuses: tuple[object, ...] = (None, [], "x", {"conditions": {}, "containerStatuses": [7]})
     for index, status in enumerate(statuses):

@@ -29,6 +29,15 @@ def stages(told: tuple[Told, ...]) -> list[Stage]:
     return [one.stage for one in told]
 
 
+def test_a_pod_given_up_hours_ago_waits_for_its_nodes_return() -> None:
+    live = Live()
+    live.add([fact(T - 3 * 3600, Kind.POD_GIVEN_UP)])
+    assert live.tell(T) == ()
+    live.add([fact(T + 1, Kind.BOOT), fact(T + 5, Kind.NODE_REBOOTED)])
+    (told,) = live.tell(T + 6)
+    assert Kind.POD_GIVEN_UP in {one.kind for one in told.incident.facts}
+
+
 def test_a_kill_opens_an_incident_at_once_and_only_once() -> None:
     live = Live()
     live.add([fact(T)])

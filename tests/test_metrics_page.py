@@ -113,13 +113,13 @@ def test_what_is_not_in_the_table_is_refused() -> None:
 WORD = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20)
 
 
-@given(st.lists(WORD, min_size=3, max_size=3), st.floats(0))
+@given(st.lists(WORD, min_size=4, max_size=4), st.floats(0))
 def test_whatever_a_pod_is_called_prometheus_reads_the_same(words: list[str], at: float) -> None:
     metrics = Metrics("0")
-    metrics.replace("open_incident_victim", {(words[0], words[1], words[2]): at})
+    metrics.replace("open_incident_victim", {tuple(words): at})
     families = list(text_string_to_metric_families(metrics.page().decode()))
     (found,) = [one for one in families if one.name == "knockon_open_incident_victim"]
-    labels = ("incident", "victim_namespace", "victim_pod")
+    labels = ("incident", "victim_namespace", "victim_pod", "victim_owner_kind")
     assert [(s.labels, s.value) for s in found.samples] == [
         (dict(zip(labels, words, strict=True)), at)
     ]

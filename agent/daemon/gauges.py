@@ -86,7 +86,7 @@ def _info(diagnosis: Diagnosis) -> Labels:
 
 def _victims(shown: Sequence[Diagnosis]) -> list[tuple[Labels, float]]:
     series: dict[Labels, float] = {
-        (one.incident.id, victim.namespace, victim.pod): 1.0
+        (one.incident.id, victim.namespace, victim.pod, victim.owner.partition("/")[0]): 1.0
         for one in reversed(shown)
         for victim in one.victims
     }

@@ -63,7 +63,7 @@ TABLE: tuple[Told, ...] = (
     ),
     _gauge(
         "open_incident_victim",
-        "incident victim_namespace victim_pod",
+        "incident victim_namespace victim_pod victim_owner_kind",
         "1 for each pod that an open incident hurt; at most 110 a node.",
     ),
     _gauge("last_incident_timestamp_seconds", "", "When the last incident opened."),

@@ -30,6 +30,9 @@ GAP_S = 120.0
 REBOOT_GAP_S = 900.0
 """Firmware, kernel and kubelet need minutes; what follows a boot belongs to that boot."""
 
+AWAY_S = 12 * 3600.0
+"""A node that was lost in the evening may be back in the morning; its pods were given up then."""
+
 POD_GAP_S = 900.0
 """Back-off between two starts of a container is capped at 300 s by the kubelet."""
 
@@ -158,7 +161,9 @@ def _home(fact: Fact, cores: Sequence[Sequence[Fact]]) -> int | None:
         first_s, last_s = core[0].at_s or 0.0, core[-1].at_s or 0.0
         rebooted = any(f.kind in (Kind.BOOT, Kind.NODE_REBOOTED) for f in core)
         after_s = REBOOT_GAP_S if rebooted else GAP_S
-        if first_s - CONTEXT_BEFORE_S <= fact.at_s <= last_s + after_s and (
+        given_up = rebooted and fact.kind is Kind.POD_GIVEN_UP
+        before_s = AWAY_S if given_up else CONTEXT_BEFORE_S
+        if first_s - before_s <= fact.at_s <= last_s + after_s and (
             best is None or first_s <= fact.at_s
         ):
             best = index

@@ -15,6 +15,7 @@ HARM: dict[Kind, str] = {
     Kind.OOM_IN_MEMCG: "container OOM-killed",
     Kind.POD_EVICTED_FOR_PRESSURE: "evicted by the kubelet",
     Kind.POD_EVICTED_BY_API: "evicted through the API",
+    Kind.POD_GIVEN_UP: "given up by the cluster",
     Kind.PROBE_KILLS_CONTAINER: "container killed by its liveness probe",
     Kind.CONTAINER_EXITED: "container ended",
     Kind.SANDBOX_CREATE_FAILED: "sandbox could not be created",
@@ -58,7 +59,8 @@ def find_victims(case: Case, cause: Cause, pods: Sequence[Pod] = ()) -> tuple[Vi
 def _after_the_blow(case: Case, kind: Kind) -> Iterable[Fact]:
     pivot_s = case.pivot_s
     for fact in case.of(kind, where=_about_a_pod):
-        if fact.at_s is None or pivot_s is None:
+        given_up = kind is Kind.POD_GIVEN_UP  # while the node was away, so before it came back
+        if fact.at_s is None or pivot_s is None or given_up:
             yield fact
             continue
         late_s = fact.at_s - pivot_s

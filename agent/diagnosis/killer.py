@@ -67,7 +67,9 @@ def _reboot(case: Case, cause: Cause) -> Killer | None:
         return None
     faults = case.of(Kind.KERNEL_FAULT)
     shutdowns = case.of(Kind.SHUTDOWN)
-    asked = case.of(Kind.OPERATOR_ACTS, Kind.REBOOT_REQUIRED, Kind.DRAIN)
+    asked = case.of(Kind.OPERATOR_ACTS, Kind.REBOOT_REQUIRED, Kind.DRAIN, Kind.SCALE_DOWN)
+    if case.has(Kind.CORDON) and not asked:  # closed and emptied, then switched off
+        asked = case.of(Kind.POD_EVICTED_BY_API)
     if shutdowns:
         return _killer(KillerKind.OPERATOR, shutdowns, "ordered shutdown")
     if any(LOCKED_UP.search(f.text) for f in faults):

@@ -26,6 +26,7 @@ LASTING = frozenset(
         Kind.NODE_REBOOTED,
         Kind.REBOOT_REQUIRED,
         Kind.RUNTIME_LOCKED,
+        Kind.POD_GIVEN_UP,
     }
 )
 

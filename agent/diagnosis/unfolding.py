@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from agent.diagnosis.correlate import GAP_S, Scope, correlate
+from agent.diagnosis.correlate import AWAY_S, GAP_S, Scope, correlate
 from agent.diagnosis.setting_aside import (
     Correlating,
     correlate_what_can_be,
@@ -151,8 +151,13 @@ class Live:
         """Drop what is too old to matter, but nothing of an incident that is still open."""
         kept = {key for one in self._followed if not one.settled for key in one.keys}
         oldest_s = now_s - self._window_s
+        oldest_given_up_s = now_s - max(AWAY_S, self._window_s)
         facts = [
-            f for f in self._facts if f.at_s is None or f.at_s >= oldest_s or key_of(f) in kept
+            f
+            for f in self._facts
+            if f.at_s is None
+            or f.at_s >= (oldest_given_up_s if f.kind is Kind.POD_GIVEN_UP else oldest_s)
+            or key_of(f) in kept
         ]
         self.dropped += max(0, len(facts) - self._most_facts)
         self._facts = facts[-self._most_facts :]

@@ -23,7 +23,8 @@ _WORTH = {
         disk_error disk_short volume_throttled config_mismatch cert_invalid clock_jumped
         cni_failed runtime_locked io_pressure memory_short cpu_starved io_slow hung_task
         cpu_stall signal_received core_dump unit_oom unit_stop_timeout scale_down cordon
-        reboot_required pod_evicted_by_api eviction_threshold oom_at_limit oom_node_wide
+        reboot_required pod_evicted_by_api pod_given_up eviction_threshold oom_at_limit
+        oom_node_wide
     """,
     5: """
         sandbox_changed runtime_down runtime_slow unit_failed unit_exited unit_stopping
@@ -41,7 +42,7 @@ _WORTH = {
 _TELLING = {Kind(name): worth for worth, names in _WORTH.items() for name in names.split()}
 
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+|(?<=pod )\S+|\"[^\"]*\"")
-_TOLD_BY_VICTIMS = frozenset({Kind.SANDBOX_CHANGED, Kind.POD_DELETED})
+_TOLD_BY_VICTIMS = frozenset({Kind.SANDBOX_CHANGED, Kind.POD_DELETED, Kind.POD_GIVEN_UP})
 _WORTH_A_SHORT_LOOK = 3
 
 _LONG_ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{8,}\b")

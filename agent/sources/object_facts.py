@@ -24,8 +24,8 @@ _FAILED_BY_REASON = {
 _DISRUPTIONS = {
     "EvictionByEvictionAPI": Kind.POD_EVICTED_BY_API,
     "PreemptionByScheduler": Kind.POD_EVICTED_BY_API,
-    "DeletionByTaintManager": Kind.POD_DELETED,
-    "DeletionByPodGC": Kind.POD_DELETED,
+    "DeletionByTaintManager": Kind.POD_GIVEN_UP,
+    "DeletionByPodGC": Kind.POD_GIVEN_UP,
 }
 # Node conditions that are faults when True; the last ones are node-problem-detector's.
 _FAULTS = {

@@ -15,10 +15,6 @@ from tests.replay import remote_tool
 TOOL = remote_tool() or ""
 AT_ONCE = 4  # a scenario mostly waits
 LONG = {"disk stalls 120 s"}
-NOT_YET = {
-    "power loss": "an unplanned reboot is a warning, not a page",
-    "node lost": "pods that were given up while the node was away are not listed, nor is it a page",
-}
 PLAYED = [name for name in SCENARIOS if name not in LONG]
 
 pytest.importorskip("systemd._reader", reason="systemd-python is not installed")
@@ -37,15 +33,7 @@ def rows() -> Iterator[Rows]:
         yield {name: pool.submit(play, name, SCENARIOS[name], TOOL) for name in PLAYED}
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=NOT_YET[name]))
-        if name in NOT_YET
-        else name
-        for name in PLAYED
-    ],
-)
+@pytest.mark.parametrize("name", PLAYED)
 def test_a_scenario_is_told_once_and_right(rows: Rows, name: str) -> None:
     row = rows[name].result()
     assert row.complaints == ()

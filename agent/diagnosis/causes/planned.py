@@ -143,7 +143,7 @@ def node_drain(case: Case) -> Hypothesis | None:
         by_name = any(f.detail.get("actor") for f in evictions)
         weight = FAIR + 0.1 if by_name else WEAK
         evidence.append(reason(weight, "pods were evicted through the API", evictions))
-    leaving = case.of(Kind.CONTAINER_KILLING, Kind.POD_DELETED)
+    leaving = case.of(Kind.CONTAINER_KILLING, Kind.POD_DELETED, Kind.POD_GIVEN_UP)
     if (cordons or scale_downs) and leaving:
         evidence.append(reason(WEAK, "pods were stopped while the node was closed", leaving))
     if evidence and case.runtime_deaths and not drains:

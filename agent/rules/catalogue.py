@@ -19,7 +19,7 @@ from agent.model import Fact, Kind, Record, Subject, Trust
 from agent.rules.audience import Audience, Candidate, Entry
 from agent.rules.details import detail_of, groups_of
 from agent.rules.gate import Gate
-from agent.rules.literals import Needle, words_of
+from agent.rules.literals import Needle, plain_quotes, words_of
 from agent.rules.plain_words import (
     LAST_WORDS,
     SAID_BY_THE_RULE,
@@ -111,7 +111,7 @@ class Catalogue:
     def read(self, record: Record) -> Reading:
         """Give both in one pass."""
         audience = self._audience(record)
-        message = record.message[:MESSAGE_LIMIT]
+        message = plain_quotes(record.message[:MESSAGE_LIMIT])
         lowered = message.lower()
         spoken = frozenset(words_of(lowered))
         heard = audience.heard(lowered, spoken)
@@ -133,9 +133,10 @@ class Catalogue:
         for key, wanted in (("matches", True), ("rejects", False)):
             for sample in getattr(rule, key):
                 record = sample_record(rule, sample)
-                heard = self._audience(record).heard(record.message.lower())
+                message = plain_quotes(record.message)
+                heard = self._audience(record).heard(message.lower())
                 own = [one for one in heard if one.rule is rule and one.believed]
-                if wanted is not any(_stated(own, record.message)):
+                if wanted is not any(_stated(own, message)):
                     raise UserError(
                         f"{rule.file}: rule {rule.id}: {key}: fails: {sample.message[:120]!r}",
                         "the sample is said by the right speaker unless it has its own fields",

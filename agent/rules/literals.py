@@ -26,6 +26,7 @@ SHORTEST_PART = 3
 _NOTHING: Needles = frozenset()
 _Argument = Any  # what the regex parser hangs on an operator
 _WORD = re.compile(r"\w+")
+_ESCAPED = re.compile(r"\\+([\"nt])")
 _BOUNDARIES = frozenset(
     (_ops.AT_BOUNDARY, _ops.AT_BEGINNING, _ops.AT_BEGINNING_STRING, _ops.AT_END, _ops.AT_END_STRING)
 )
@@ -49,6 +50,17 @@ def whole_words(needle: str) -> list[str]:
         for match in _WORD.finditer(needle)
         if match.start() > 0 and match.end() < len(needle)
     ]
+
+
+def plain_quotes(message: str) -> str:
+    r"""Take an error inside an error out of its escapes.
+
+    >>> plain_quotes(r'err="failed to set up pod \"a_b\": x\nplease wait"')
+    'err="failed to set up pod "a_b": x please wait"'
+    """
+    if "\\" not in message:
+        return message
+    return _ESCAPED.sub(lambda found: '"' if found[1] == '"' else " ", message)
 
 
 def words_of(text: str) -> list[str]:

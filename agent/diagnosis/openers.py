@@ -63,6 +63,9 @@ POD_OPENERS = frozenset(
     }
 )
 
+OFTEN_PASSING = frozenset({Kind.CERT_INVALID, Kind.CONFIG_MISMATCH})
+"""Said weakly, these are told of many a healthy day: alone they open nothing in a journal."""
+
 OUT_OF_MEMORY_IN_A_POD = frozenset(
     {Kind.CONTAINER_OOM, Kind.OOM_KILL, Kind.OOM_AT_LIMIT, Kind.OOM_INVOKED, Kind.OOM_IN_MEMCG}
 )
@@ -86,7 +89,7 @@ ECHOING_COMPONENTS = frozenset({"kernel-monitor", "systemd-monitor", "docker-mon
 def opens_for_node(fact: Fact) -> bool:
     """Say whether this fact alone tells that something happened to the whole node."""
     if fact.kind in NODE_OPENERS:
-        return True
+        return fact.kind not in OFTEN_PASSING or fact.detail.get("strength") != "weak"
     if fact.kind in DEATHS_OF_A_UNIT:
         return bool(role_of(fact.subject.name) & (Role.RUNTIME | Role.KUBELET))
     return fact.kind is Kind.OOM_KILL and _kills_the_node_itself(fact)

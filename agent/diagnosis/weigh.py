@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from math import prod
 
@@ -23,6 +24,8 @@ HINT = 0.2
 
 LATE_FACTOR = 0.3
 """What was first seen after the blow is a symptom until something earlier says otherwise."""
+
+_NUMBER = re.compile(r"[0-9a-f]*\d[0-9a-f]*")
 
 NAMED_FROM = 0.5
 """Below this the answer is "unknown": more likely wrong than right."""
@@ -50,6 +53,20 @@ def told_again(facts: Sequence[Fact]) -> tuple[Evidence, ...]:
     """Return a hint when a weak statement is made in more than one way: by rule or by speaker."""
     ways = {(fact.rule, fact.detail.get("speaker", "")) for fact in facts}
     return (reason(HINT, "and that is told in more than one way", facts),) if len(ways) > 1 else ()
+
+
+def borne_out(told: Sequence[Fact], consequences: Sequence[Fact]) -> tuple[Evidence, ...]:
+    """Return what lifts a plain statement above one line of text, which proves little alone.
+
+    Either what it would bring about is seen as well, or somebody else, or another line in other
+    words, says the same.
+    """
+    if consequences:
+        return (reason(FAIR, "and what follows from that is seen as well", consequences),)
+    ways = {(f.rule, f.subject, f.detail.get("speaker", ""), _NUMBER.sub("", f.text)) for f in told}
+    if len(ways) > 1:
+        return (reason(WEAK, "and that is said more than once, in different words", told),)
+    return ()
 
 
 def hypothesis(

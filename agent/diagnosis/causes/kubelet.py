@@ -7,11 +7,11 @@ import re
 from agent.diagnosis.case import Case, is_kubelet
 from agent.diagnosis.causes.runtime import died_of_own_signal
 from agent.diagnosis.weigh import (
-    DECISIVE,
     FAIR,
     HINT,
     STRONG,
     WEAK,
+    borne_out,
     hypothesis,
     of_strength,
     reason,
@@ -20,6 +20,15 @@ from agent.model import Cause, Evidence, Hypothesis, Kind
 
 ONLY_A_CODE = re.compile(r"\b(?:exit(?:ed)?(?: with)? )?(?:code|status)[ =:]*\d+\W*$")
 """Who writes this saw the end, and knows no reason for it."""
+
+CRASH_SHOWS = (
+    Kind.UNIT_EXITED,
+    Kind.UNIT_FAILED,
+    Kind.UNIT_RESTART_SCHEDULED,
+    Kind.CORE_DUMP,
+    Kind.KUBELET_FATAL,
+    Kind.NODE_NOT_READY,
+)
 
 
 def kubelet_restart(case: Case) -> Hypothesis | None:
@@ -30,7 +39,8 @@ def kubelet_restart(case: Case) -> Hypothesis | None:
     watchdog = case.of(Kind.WATCHDOG_TIMEOUT, Kind.WATCHDOG_WITHHELD, where=is_kubelet)
     fatal = case.of(Kind.KUBELET_FATAL)
     if panics and not watchdog:  # the watchdog's SIGABRT prints a stack too
-        evidence.append(reason(DECISIVE, "the kubelet's own log says that it crashed", panics))
+        evidence.append(reason(STRONG, "the kubelet's own log says that it crashed", panics))
+        evidence.extend(borne_out(panics, case.of(*CRASH_SHOWS)))
     if kills:
         evidence.append(reason(STRONG, "a health monitor killed the kubelet", kills))
     if watchdog:

@@ -13,6 +13,9 @@ PACKAGE_TO_STOP_S = 900.0
 
 AT_ONCE_S = 30.0
 
+BY_CLIENT = "systemctl kill"
+"""Monitors end what hangs that way too; but what hangs does not take its leave in order."""
+
 UNKILLABLE = "docker-kill-slow"
 
 NAMES_RUNTIME = re.compile(r"\b(?:docker(?:-ce|-engine|\.io)?|containerd(?:\.io)?|cri-o|moby\S*)\b")
@@ -73,6 +76,10 @@ def _stop_and_go(case: Case) -> list[Evidence]:
     ended = case.of(Kind.UNIT_ENDED_CLEAN, where=is_runtime)
     back = case.of(Kind.RUNTIME_STARTED, Kind.UNIT_STARTED, Kind.UNIT_STARTING, where=is_runtime)
     at_once = tuple(f for f in back if case.soon_after(leaves, f, AT_ONCE_S))
+    asked = case.of(Kind.SIGNAL_RECEIVED, where=lambda f: f.detail.get("actor") == BY_CLIENT)
+    if asked and leaves and not case.has(Kind.MONITOR_WORKS):
+        says = "a client of systemd asked for its end, and it shut down in order"
+        return [reason(FAIR + 0.05, says, (*asked, *leaves))]
     if leaves and ended and at_once:
         says = "the daemon shut down in order, ended clean, and was started again at once"
         return [reason(FAIR + 0.05, says, (*leaves, *ended, *at_once))]

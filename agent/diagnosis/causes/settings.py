@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from agent.diagnosis.case import Case
-from agent.diagnosis.weigh import DECISIVE, FAIR, WEAK, hypothesis, of_strength, reason, told_again
+from agent.diagnosis.weigh import (
+    FAIR,
+    STRONG,
+    WEAK,
+    borne_out,
+    hypothesis,
+    of_strength,
+    reason,
+    told_again,
+)
 from agent.model import Cause, Evidence, Hypothesis, Kind
 
 ENDS = (
@@ -14,6 +23,18 @@ ENDS = (
     Kind.KUBELET_FATAL,
     Kind.RUNTIME_FATAL,
 )
+
+STOPPED = (
+    *ENDS,
+    Kind.UNIT_START_FAILED,
+    Kind.RUNTIME_DOWN,
+    Kind.NODE_NOT_READY,
+    Kind.KUBELET_UNHEALTHY,
+    Kind.SANDBOX_CREATE_FAILED,
+    Kind.SANDBOX_CHANGED,
+    Kind.CONTAINER_BACKOFF,
+)
+"""What a setting or a certificate brings about: somebody ends, or cannot begin."""
 
 
 def config_mismatch(case: Case) -> Hypothesis | None:
@@ -26,7 +47,11 @@ def config_mismatch(case: Case) -> Hypothesis | None:
         says = "it printed its usage and ended: it does not know an option it was given"
         evidence.append(reason(FAIR + 0.05, says, usage))
     elif strong:
-        evidence.append(reason(DECISIVE, "a component names the setting that does not fit", strong))
+        evidence.append(reason(STRONG, "a component names the setting that does not fit", strong))
+        evidence.extend(borne_out(strong, case.of(*STOPPED)))
+    elif medium := of_strength("medium", told):
+        says = "a component refuses to run for want of something it was told to use"
+        evidence.append(reason(FAIR + 0.1, says, medium))
     elif told:
         evidence.append(reason(WEAK + 0.1, "settings look as if they did not fit", told))
         evidence.extend(told_again(told))
@@ -40,7 +65,8 @@ def clock_or_cert(case: Case) -> Hypothesis | None:
     jumps = case.of(Kind.CLOCK_JUMPED)
     told = of_strength("strong", certificates, default="strong")
     if told:
-        evidence.append(reason(DECISIVE, "a certificate is outside its validity", told))
+        evidence.append(reason(STRONG, "a certificate is outside its validity", told))
+        evidence.extend(borne_out(told, case.of(*STOPPED)))
     elif met := of_strength("medium", certificates):
         says = "the node's own client does not accept a certificate: another authority signed it"
         evidence.append(reason(FAIR + 0.1, says, met))

@@ -86,6 +86,7 @@ def _second_witness(case: Case, quiet: tuple[Fact, ...]) -> list[Evidence]:
 def _judged_silent(quiet: tuple[Fact, ...], stale: Sequence[Fact]) -> list[Evidence]:
     """Where nothing ended or started, the kubelet's own judgement is a second witness."""
     judged = tuple(f for f in quiet if f.rule == "runtime-is-down")
+    judged = judged if len({f.text for f in quiet}) > 1 else ()  # one line is one witness
     late = tuple(f for f in quiet if f.detail.get("op") and "strength" not in f.detail)
     if judged and (stale or late):
         says = "and the kubelet holds it to be down, though nobody ended it"

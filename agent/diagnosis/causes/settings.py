@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from agent.diagnosis.case import Case
 from agent.diagnosis.weigh import (
     FAIR,
@@ -13,7 +15,7 @@ from agent.diagnosis.weigh import (
     reason,
     told_again,
 )
-from agent.model import Cause, Evidence, Hypothesis, Kind
+from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
 
 ENDS = (
     Kind.UNIT_EXITED,
@@ -23,6 +25,23 @@ ENDS = (
     Kind.KUBELET_FATAL,
     Kind.RUNTIME_FATAL,
 )
+
+LACKS = re.compile(
+    r"no such (?:file|device|process)|permission denied|not permitted|is (?:not )?a directory"
+    r"|n(?:o|')t (?:found|exist)|\bmissing\b|\binvalid\b|\bunknown\b|\bunsupported\b|prerequisites"
+    r"|not (?:supported|implemented|enabled|available|mounted|set|provided|configured|defined)"
+    r"|\bmust\b|\bcannot (?:use|be used|parse)\b|could not find|already in use|explicitly choose"
+    r"|no \S+ (?:provided|configured|specified|given)|no available network|conflicts? with"
+    r"|different from|cloud provider|\biptables\b|\bunable to (?:determine|select|find|parse|load)",
+    re.IGNORECASE,
+)
+NOT_A_SETTING = re.compile(
+    r"no space left|input/output error|read-only file ?system|connection refused|timed? ?out"
+    r"|deadline exceeded|x509|certificate|cannot allocate|out of memory|too many open|\bpanic\b"
+    r"|\bcorrupt|checksum|\bpid file\b|still running|context canceled|\bEOF\b",
+    re.IGNORECASE,
+)
+"""Of what a daemon says when it will not start: what it misses, and what is no setting's fault."""
 
 STOPPED = (
     *ENDS,
@@ -49,13 +68,17 @@ def config_mismatch(case: Case) -> Hypothesis | None:
     elif strong:
         evidence.append(reason(STRONG, "a component names the setting that does not fit", strong))
         evidence.extend(borne_out(strong, case.of(*STOPPED)))
-    elif medium := of_strength("medium", told):
+    elif refused := case.of(Kind.KUBELET_FATAL, Kind.RUNTIME_FATAL, where=_lacks_something):
         says = "a component refuses to run for want of something it was told to use"
-        evidence.append(reason(FAIR + 0.1, says, medium))
+        evidence.append(reason(FAIR + 0.1, says, (*refused, *told)))
     elif told:
         evidence.append(reason(WEAK + 0.1, "settings look as if they did not fit", told))
         evidence.extend(told_again(told))
     return hypothesis(Cause.CONFIG_MISMATCH, evidence)
+
+
+def _lacks_something(refusal: Fact) -> bool:
+    return bool(LACKS.search(refusal.text)) and not NOT_A_SETTING.search(refusal.text)
 
 
 def clock_or_cert(case: Case) -> Hypothesis | None:

@@ -36,6 +36,8 @@ def settings(context: Context) -> dict[str, dict[str, Any]]:
     probe = context["profiles"]["probe"]
     if probe["enabled"]:
         made["probe"] = {probe["runtime"]: f"{root(context)}{probe_socket(context)}"}
+    if context["profiles"]["attribution"]["enabled"]:
+        made["processes"] = {"enabled": True}
     if context["agent"]["rules"]:
         made["journal"] = {"rules": RULES}
     return _with(made, "agent.config", context["agent"]["config"])
@@ -96,7 +98,7 @@ def text(context: Context, path: Path = CONFIG) -> str:
     section, written = "", []
     for line in lines:
         if line.startswith("["):
-            section = line.strip("[] ")
+            section = line[1:].partition("]")[0]
         found = _LINE.fullmatch(line)
         if found and found["key"] in wanted.get(section, {}):
             value = _toml(wanted[section].pop(found["key"]))

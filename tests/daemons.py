@@ -17,7 +17,6 @@ from agent.daemon.gauges import Gauges
 from agent.daemon.herald import Herald
 from agent.daemon.http import Pulse
 from agent.daemon.inbox import Inbox
-from agent.daemon.loads import Loads
 from agent.daemon.log import Log
 from agent.daemon.loop import Loop, Parts
 from agent.daemon.metrics import Metrics
@@ -40,7 +39,6 @@ from agent.model import BlindSpot, Incident, Pod, Record
 from agent.recorder.frame import PSI, Frame, Key, Row
 from agent.recorder.host import Host
 from agent.recorder.loop import Second
-from agent.recorder.processes import Processes
 from agent.recorder.sampler import Taken
 from agent.rules.catalogue import Catalogue
 from agent.sources.journal_fields import record_of
@@ -183,7 +181,6 @@ class Daemon:
             herald=herald,
             gauges=Gauges(metrics),
             backups=backups,
-            loads=Loads(Processes(backups.host)),
             checks=checks,
             memory=memory,
             store=store,

@@ -12,7 +12,7 @@ import pytest
 from agent.__main__ import main
 from agent.daemon.inbox import Inbox
 from agent.daemon.sources import RecorderSource
-from agent.model import BlindSpot, Fact, Probe
+from agent.model import BlindSpot, Fact, Probe, Subject, SubjectKind
 from agent.recorder.host import Host
 from agent.recorder.loop import Names, Probing, Recorder, Second, run
 from agent.recorder.memlock import lock_memory, unlock_memory
@@ -21,6 +21,7 @@ from agent.recorder.ring import RingWriter
 from agent.recorder.ring_read import Recording, load_ring
 from agent.recorder.sampler import Sampler
 from agent.recorder.table import Look, sparkline, table
+from agent.recorder.top_processes import ProcessIo, TopProcesses
 from tests.node_tree import UID, NodeTree, Use, container
 
 NOW_S = 1_700_000_000.0
@@ -46,6 +47,12 @@ class _Question:
         raise NotImplementedError
 
 
+def busiest(at_s: float) -> TopProcesses:
+    pod = Subject(SubjectKind.POD, "", uid=UID)
+    named = (ProcessIo(812, "postgres", 500_000_000, 0, pod), ProcessIo(4711, "dd", 0, 100_000_000))
+    return TopProcesses(at_s, 10.0, 625_000_000, named, hidden=3)
+
+
 def story(root: Path, seconds: int = 30) -> None:
     """A node on which a backup fills the disk and docker answers late."""
     tree = NodeTree(root)
@@ -68,6 +75,8 @@ def story(root: Path, seconds: int = 30) -> None:
         tree.write("system.slice/docker.service", docker)
         tree.pressure(io_us=second * 900_000)
         tree.disks({"vda": (second * 100_000, 800), "vdb": (800, 800)})
+        if second in (10, 20):
+            recorder.add_processes(busiest(NOW_S + second))
         facts += recorder.step(NOW_S + second).facts
     recorder.close()
     assert len(facts) == 1
@@ -87,6 +96,11 @@ def test_what_was_recorded_is_shown(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert rows[0][1:3] == ["50.00", "30.0"]
     assert "docker.service" in shown
     assert "container" not in shown
+    (walsender,) = [line.split() for line in shown.splitlines() if "postgres" in line]
+    assert walsender == ["postgres", "812", "pod", "prod/pg-0", "34.48", "0.00", "80%", "2"]
+    (shell,) = [line.split() for line in shown.splitlines() if line.startswith("  dd ")]
+    assert shell == ["dd", "4711", "-", "0.00", "6.90", "16%", "2"]
+    assert "not seen: 3 processes" in shown
 
 
 def test_one_pod_is_shown_with_its_containers(
@@ -99,6 +113,8 @@ def test_one_pod_is_shown_with_its_containers(
         assert "11 samples" in shown
         assert f"container {container(1)[:12]}" in shown
         assert "docker.service" not in shown
+        assert "postgres" in shown
+        assert "4711" not in shown
     main(["record", "show", "--root", str(tmp_path), "--pod", "other/pg-0"])
     assert "no control group of other/pg-0" in capsys.readouterr().out
 

@@ -22,7 +22,6 @@ from agent.daemon.herald import Herald
 from agent.daemon.http import About, Pages, Pulse, serve
 from agent.daemon.lean import few_arenas, settle_down
 from agent.daemon.listener import HttpServer
-from agent.daemon.loads import Loads
 from agent.daemon.log import Log
 from agent.daemon.loop import Loop, Parts
 from agent.daemon.metrics import Metrics
@@ -44,7 +43,6 @@ from agent.journal.health import journal_folders, machine_id_of
 from agent.model import Incident
 from agent.recorder.host import Host
 from agent.recorder.memlock import lock_memory
-from agent.recorder.processes import Processes
 from agent.rules.catalogue import Catalogue
 
 _SOURCES_END_IN_S = 1.0
@@ -147,7 +145,6 @@ class Agent:
                 herald=Herald(self.wiring.publisher, lambda: memory.safe),
                 gauges=gauges,
                 backups=backups,
-                loads=Loads(Processes(backups.host)),
                 checks=self._checks(metrics, digest, backups, counts),
                 memory=memory,
                 store=store,
@@ -175,6 +172,7 @@ class Agent:
             sources=(
                 "journal",
                 *(("recorder",) if config.recorder.enabled else ()),
+                *(("processes",) if config.processes.enabled else ()),
                 *(kube if config.kube.access != "off" else ()),
                 *probing,
             ),

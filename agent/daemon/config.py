@@ -65,6 +65,15 @@ class RecorderSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """The processes that move most, by their own counters; needs the node's ``/proc``."""
+
+    enabled: bool = _is(default=False)
+    top: int = _is(5, 1, 20)
+    every_s: float = _is(5.0, 1.0, 60.0)
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeSettings:
     """The runtime probe; both sockets empty: nobody is asked."""
 
@@ -130,6 +139,7 @@ class Config:
     journal: JournalSettings = JournalSettings()
     kube: KubeSettings = KubeSettings()
     recorder: RecorderSettings = RecorderSettings()
+    processes: ProcessSettings = ProcessSettings()
     probe: ProbeSettings = ProbeSettings()
     incidents: IncidentSettings = IncidentSettings()
     state: StateSettings = StateSettings()

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from agent.daemon.inbox import Item
+from agent.daemon.loads import Loads
 from agent.daemon.metrics import Metrics
 from agent.daemon.pods import Pods
 from agent.daemon.rows import identity
@@ -16,6 +17,7 @@ from agent.diagnosis.unfolding import Live
 from agent.kube.pod_changes import PodChange
 from agent.model import BlindSpot, Fact, Record
 from agent.recorder.loop import Second
+from agent.recorder.top_processes import TopProcesses
 from agent.rules.catalogue import Catalogue
 from agent.rules.catalogue import Reading as Said
 
@@ -46,6 +48,7 @@ class Digest:
     metrics: Metrics
     seconds: Seconds
     failed: Callable[[Record, Exception], None]  # told of entries that our code stumbles over
+    loads: Loads = field(default_factory=Loads)
     reading: Reading = field(default_factory=Reading)
     blind: dict[str, BlindSpot] = field(default_factory=dict)  # sources that cannot see now
     _keys: OrderedDict[int, None] = field(default_factory=OrderedDict)
@@ -79,6 +82,9 @@ class Digest:
         elif isinstance(what, Second):
             self.seconds.take(what)
             yield from what.facts
+        elif isinstance(what, TopProcesses):
+            named = what.with_names(self.pods.names())
+            yield from self.loads.facts(named, strained=self.seconds.strained)
         elif isinstance(what, BlindSpot):
             self._cannot_see(item.source, what)
 

@@ -20,7 +20,6 @@ from agent.daemon.gauges import Gauges
 from agent.daemon.herald import Herald, row_of
 from agent.daemon.http import Pulse
 from agent.daemon.inbox import Inbox
-from agent.daemon.loads import Loads
 from agent.daemon.metrics import Metrics
 from agent.daemon.rows import told_row
 from agent.daemon.state import MOST_FACTS, Change, Memory, Past, change_of
@@ -41,7 +40,6 @@ PODS_WITHIN_S, KNOWN_PODS_WITHIN_S = 600.0, 30.0
 DOWN_WORTH_SAYING_S = 3.0
 STEP_BACK_S = 5.0
 _FACTS_A_LINE = 200
-_STRAINED_FROM_PCT = 20.0  # of the time something waits for the disk: who does what is worth a look
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,6 @@ class Parts:
     herald: Herald
     gauges: Gauges
     backups: Backups
-    loads: Loads
     checks: Checks
     memory: Memory
     store: Store
@@ -124,10 +121,8 @@ class Loop:
         stepped = self._stepped_back(moment)
         items = parts.inbox.take(MOST_ITEMS)
         fresh = parts.digest.take(items, now_s)
-        waiting_pct = parts.digest.seconds.io_waiting_pct
-        strained = waiting_pct is None or waiting_pct >= _STRAINED_FROM_PCT
+        strained = parts.digest.seconds.strained
         fresh += parts.backups.look(now_s, parts.digest.pods.all(), titles=strained)
-        fresh += parts.loads.look(moment, strained=strained)
         if fresh:
             parts.live.add(fresh)
             self._untold = True

@@ -16,7 +16,7 @@ from agent.daemon.exposition import heading, histogram, series
 PREFIX = "knockon_"
 BUCKETS_S = (0.05, 0.25, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0)
 _BOUNDS = (*(f"{bound:g}" for bound in BUCKETS_S), "+Inf")
-SOURCES = ("journal", "pods", "events", "recorder", "probe")
+SOURCES = ("journal", "pods", "events", "recorder", "probe", "processes")
 _RESOURCES = ("cpu", "io", "memory")
 
 Words = Mapping[str, tuple[str, ...]]

@@ -15,7 +15,7 @@ from agent.diagnosis.offender import BASELINE_S
 from agent.errors import UserError
 from agent.model import BlindSpot, Incident, Probe, Sample
 from agent.recorder.frame import PodName
-from agent.recorder.ring_read import Limit, Span, read_ring
+from agent.recorder.ring_read import Found, Span, read_ring
 
 _BEFORE_S = 3600.0  # a volume that was faster an hour ago
 _AFTER_S = 30.0
@@ -44,7 +44,7 @@ def minutes_before(ring: Path, incident: Incident, names: Mapping[str, PodName])
         return Minutes(blind=(BlindSpot("recorder", f"{ring}: {error.strerror or error}"),))
 
 
-def _gathered(found: Iterable[Sample | Probe | BlindSpot | Limit], incident: Incident) -> Minutes:
+def _gathered(found: Iterable[Found], incident: Incident) -> Minutes:
     samples: list[Sample] = []
     probes: list[Probe] = []
     blind: list[BlindSpot] = []

@@ -13,6 +13,7 @@ from agent.recorder.loop import Second
 from agent.recorder.ring_read import GAP_S
 
 _RESOURCES = ("cpu", "io", "memory")
+_STRAINED_FROM_PCT = 20.0  # of the time
 
 
 @dataclass(slots=True)
@@ -46,6 +47,11 @@ class Seconds:
         self.io_waiting_pct = io[0] / 100 if io else None
         for probe in second.probes:
             self._probe(probe)
+
+    @property
+    def strained(self) -> bool:
+        """Whether something waits for the disk, or may: who does what is then worth a look."""
+        return self.io_waiting_pct is None or self.io_waiting_pct >= _STRAINED_FROM_PCT
 
     def missed(self) -> list[tuple[float, float]]:
         """Give the gaps since the last time: from one sample to the next."""

@@ -6,9 +6,11 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent.daemon.config import Config
 from agent.daemon.inbox import Inbox
+from agent.daemon.loads import ProcessSource
 from agent.daemon.log import Log
 from agent.daemon.places import access_of, journal_place, node_name
 from agent.daemon.pods import Pods
@@ -31,6 +33,9 @@ from agent.kube.access import Access
 from agent.kube.pace import Clockwork, real_clockwork
 from agent.kube.publisher import Publisher
 from agent.kube.source import SandboxEvents, Tuning
+from agent.recorder.host import Host
+from agent.recorder.processes import Processes
+from agent.recorder.top_processes import TopProcesses
 from agent.rules.catalogue import Catalogue
 
 
@@ -61,8 +66,26 @@ class Wiring:
                 lambda names: make_recorder(self.config, names), self.inbox, self.pods.names()
             )
             sources.append(Source("recorder", self.recording.work))
+        if self.config.processes.enabled:
+            sources.append(self._looking_at_processes())
         access = access_of(self.config)
         return [*sources, *(self._kube(access) if access else ())]
+
+    def _looking_at_processes(self) -> Source:
+        wanted, host = self.config.processes, Host(Path(self.config.node.root))
+        looking = ProcessSource(
+            Processes(host, wanted.top),
+            wanted.every_s,
+            self._record_processes,
+            self.inbox,
+            self.log,
+        )
+        return Source("processes", looking.work)
+
+    def _record_processes(self, top: TopProcesses) -> None:
+        recorder = self.recording.recorder if self.recording else None
+        if recorder is not None:
+            recorder.add_processes(top)
 
     def _kube(self, access: Access) -> list[Source]:
         node, asked = node_name(self.config), Asked()

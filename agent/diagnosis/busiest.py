@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from agent.diagnosis.case import Case
 from agent.diagnosis.shares import FAIR_SHARE, LOOK_BACK_S, mostly_unseen
 from agent.model import Cause, Fact, Kind, Offender, Pod
+from agent.rules.roles import WHOLE_UNITS
 
 
 def busiest_process(case: Case, cause: Cause, pods: Sequence[Pod]) -> Offender | None:
@@ -33,6 +34,23 @@ def busiest_process(case: Case, cause: Cause, pods: Sequence[Pod]) -> Offender |
     if uid:
         return None  # of a pod whose name nobody knows
     return Offender("unit" if unit else "process", unit or last.subject.name, "", method)
+
+
+def narrowed(case: Case, found: Offender) -> Offender:
+    """Name the process where control groups name no more than the logins of all, or PID 1."""
+    facts = [fact for fact in case.of(Kind.PROCESS_LOAD) if _in_the_minute_before(case, fact)]
+    if found.name not in WHOLE_UNITS or len({_home(fact) for fact in facts}) != 1:
+        return found
+    last = facts[-1]
+    elsewhere = last.detail.get("pod_uid") or last.detail.get("unit")
+    if elsewhere or any(_share(fact) < FAIR_SHARE for fact in facts):
+        return found
+    method = (
+        f"its pid {last.detail.get('pid', '?')} moved {_rate_mb_s(last):.0f} MB/s, "
+        f"{_share(last):.0%} of what all processes moved, by their own counters; {found.name}, "
+        f"where it runs, {found.method}"
+    )
+    return Offender("process", last.subject.name, "", method)
 
 
 def _in_the_minute_before(case: Case, fact: Fact) -> bool:

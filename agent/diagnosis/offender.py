@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.diagnosis.busiest import busiest_process
+from agent.diagnosis.busiest import busiest_process, narrowed
 from agent.diagnosis.case import Case
 from agent.diagnosis.shares import BASELINE_S, FAIR_SHARE, LOOK_BACK_S, Mover, largest_mover
 from agent.model import BACKUP_OF, Cause, Fact, Kind, Offender, Pod, SubjectKind
@@ -19,7 +19,9 @@ def find_offender(case: Case, cause: Cause, pods: Sequence[Pod] = ()) -> Offende
     """Return the offender, or None when nothing shows one; ``pods`` lend their images' names."""
     if cause in (Cause.IO_SATURATION, Cause.VOLUME_THROTTLED, Cause.MEMORY_PRESSURE):
         found = _of_load(case, largest_mover(case, cause), pods)
-        return found or busiest_process(case, cause, pods)
+        if found is not None:
+            return narrowed(case, found)
+        return busiest_process(case, cause, pods)
     if cause is Cause.CPU_STARVATION:
         return _named(largest_mover(case, cause))
     if cause is Cause.CONTAINER_OOM:

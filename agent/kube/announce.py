@@ -109,6 +109,9 @@ def _why(diagnosis: Diagnosis) -> Iterator[str]:
         yield _trigger(diagnosis.killer)
     if diagnosis.cause is not Cause.UNKNOWN:
         yield f"Cause: {cause_words(diagnosis.cause).name} ({diagnosis.confidence:.0%} sure)."
+    offender = diagnosis.offender
+    if offender is not None and offender.kind == "process" and not offender.is_backup:
+        yield f"By process {offender.name}: {offender.method}."  # no pod hears of it, so all do
     winner = next((one for one in diagnosis.hypotheses if one.cause is diagnosis.cause), None)
     if winner is not None:
         strongest = sorted(winner.evidence_for, key=lambda one: -one.weight)[:4]

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from agent.model import Subject, SubjectKind
 from agent.recorder.host import Host
-from agent.rules.roles import Role, role_of
+from agent.rules.roles import WHOLE_UNITS, Role, role_of
 from agent.rules.subjects import subject_of_cgroup
 
 MOST_GROUPS = 1000
@@ -31,7 +31,6 @@ _CONTAINER = re.compile(
 )
 _MISNAMED = re.compile(r"(?P<pod>.*pod[0-9a-f_-]{32,36}\.slice):[a-z-]+:(?P<id>[0-9a-f]{64})\Z")
 _ABOVE_PODS = re.compile(r"kubepods|kubelet|burstable|besteffort|guaranteed")
-_WHOLE_UNITS = ("user.slice", "init.scope")
 _FIRST = Role.RUNTIME | Role.KUBELET | Role.MONITOR | Role.CONTROL_PLANE | Role.AGENT
 
 
@@ -154,7 +153,7 @@ def _pod(top: Path, path: str) -> Iterable[Group]:
 
 def _units(tree: Tree) -> Iterator[Group]:
     for top in _folders(tree.units):
-        if top in _WHOLE_UNITS:
+        if top in WHOLE_UNITS:
             yield Group(top, Subject(SubjectKind.UNIT, top))
         elif top == "docker" or (top.endswith(".slice") and not _ABOVE_PODS.search(top)):
             yield from _units_in(tree, top)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
@@ -17,11 +18,13 @@ from agent.recorder.frame import PodName
 from agent.recorder.probe import NearMisses
 from agent.recorder.ring import RingWriter
 from agent.recorder.sampler import Sampler, Taken
+from agent.recorder.top_processes import TopProcesses
 
 # Asked each second, by this thread: whoever learns a name later need not find the recorder first.
 Names: TypeAlias = Callable[[], Mapping[str, PodName]]
 EVERY_S = 1.0
 _SAY_AGAIN_S = 10.0  # how often an outage that goes on is written again
+_MOST_LOOKS = 60  # at processes, kept while the ring takes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,12 @@ class Recorder:
         self._outages = _Outages()
         self._names = names
         self._named: Mapping[str, PodName] = {}
+        self._looks: deque[TopProcesses] = deque(maxlen=_MOST_LOOKS)  # filled by another thread
         self.ring_errors = 0
+
+    def add_processes(self, top: TopProcesses) -> None:
+        """Have a look at the processes written down; may be called from any thread."""
+        self._looks.append(top)
 
     def step(self, at_s: float) -> Second:
         """Look at the node once and write down what was seen."""
@@ -126,6 +134,8 @@ class Recorder:
         self._ring.add(taken.frame)
         for probe in probes:
             self._ring.add_probe(probe)
+        while self._looks:
+            self._ring.add_processes(self._looks.popleft())
         for limit in self._sampler.limits:
             self._ring.add_note(BlindSpot("recorder", limit))
         for spot in self._outages.take(taken.gaps, at_s):

@@ -32,6 +32,7 @@ from agent.recorder.ring_format import (
     read_slot,
     record_crc,
 )
+from agent.recorder.top_processes import TopProcesses, packed
 
 _END = b"\0" * RECORD.size
 
@@ -93,6 +94,10 @@ class RingWriter:
                 return
             self._notes[payload] = None
         self._add_words(payload)
+
+    def add_processes(self, top: TopProcesses) -> None:
+        """Append who moved most of late."""
+        self._add_words(bytes((What.PROCESSES,)) + packed(top))
 
     def name_pod(self, uid: str, namespace: str, name: str) -> None:
         """Append a pod's name; a name that is already known is not written again."""

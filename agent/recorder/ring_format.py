@@ -38,6 +38,7 @@ class What(IntEnum):
     PROBE = 3
     NOTE = 4  # a blind spot, or, without times, what the method cannot see at all
     NAME = 5  # a pod's uid, namespace and name
+    PROCESSES = 6  # who moved most between two looks (top_processes.py)
 
 
 @dataclass(frozen=True, slots=True)

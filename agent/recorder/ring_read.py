@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeAlias
 
 from agent.errors import UserError
 from agent.model import BlindSpot, Probe, Sample
@@ -24,9 +25,10 @@ from agent.recorder.ring_format import (
     What,
     read_head,
     read_slot,
-    read_words,
     record_crc,
 )
+from agent.recorder.ring_words import Words
+from agent.recorder.top_processes import TopProcesses
 from agent.recorder.varint import Damaged, Numbers
 
 SOURCE = "recorder"
@@ -49,14 +51,18 @@ class Limit:
     why: str
 
 
+Found: TypeAlias = Sample | Probe | TopProcesses | BlindSpot | Limit
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """All that a ring holds: samples and probes in order of time, blind spots, and limits."""
+    """All that a ring holds: samples, probes and looks in order of time, blind spots, limits."""
 
     samples: tuple[Sample, ...] = ()
     probes: tuple[Probe, ...] = ()
     blind: tuple[BlindSpot, ...] = ()
     limits: tuple[str, ...] = ()
+    processes: tuple[TopProcesses, ...] = ()
 
     @property
     def last_s(self) -> float | None:
@@ -69,33 +75,6 @@ class _Slot:
     lap: int
     at_ms: int
     data: bytes
-
-
-@dataclass(slots=True)
-class _Words:
-    """What the records that are no frames said; the last word on one thing counts."""
-
-    names: dict[str, PodName] = field(default_factory=dict)
-    probes: dict[tuple[str, int], Probe] = field(default_factory=dict)
-    blind: dict[tuple[str, str, int], BlindSpot] = field(default_factory=dict)
-    limits: dict[str, None] = field(default_factory=dict)
-
-    def take(self, payload: bytes) -> None:
-        """Take in one record; raises Damaged."""
-        if payload[0] == What.PROBE:
-            (at_ms, took_ms, answered), (question,) = read_words(payload, 3, 1)
-            probe = Probe(at_ms / 1000, question, took_ms / 1000, bool(answered))
-            self.probes[question, at_ms] = probe
-        elif payload[0] == What.NOTE:
-            (from_ms, to_ms), (source, why) = read_words(payload, 2, 2)
-            if from_ms or to_ms:
-                spot = BlindSpot(source, why, from_ms / 1000, to_ms / 1000)
-                self.blind[source, why, from_ms] = spot
-            else:
-                self.limits[why] = None
-        elif payload[0] == What.NAME:
-            _, (uid, namespace, name) = read_words(payload, 0, 3)
-            self.names[uid] = (namespace, name)
 
 
 def load_ring(
@@ -112,17 +91,21 @@ def load_ring(
     probes: list[Probe] = []
     blind: list[BlindSpot] = []
     limits: list[str] = []
+    processes: list[TopProcesses] = []
     for found in read_ring(source, span, parts, names):
         if isinstance(found, Sample):
             samples.append(found)
         elif isinstance(found, Probe):
             probes.append(found)
+        elif isinstance(found, TopProcesses):
+            processes.append(found)
         elif isinstance(found, Limit):
             limits.append(found.why)
         else:
             blind.append(found)
     samples.sort(key=lambda sample: sample.at_s)  # a clock that was set back writes out of order
-    return Recording(tuple(samples), tuple(probes), tuple(blind), tuple(limits))
+    seen = (tuple(samples), tuple(probes), tuple(blind), tuple(limits))
+    return Recording(*seen, tuple(processes))
 
 
 def read_ring(
@@ -130,14 +113,14 @@ def read_ring(
     span: Span | None = None,
     parts: bool = True,
     names: Mapping[str, PodName] | None = None,
-) -> Iterator[Sample | Probe | BlindSpot | Limit]:
-    """Give probes and notes, then samples and the gaps between them, oldest first.
+) -> Iterator[Found]:
+    """Give probes, looks at processes and notes, then samples and the gaps between, oldest first.
 
     Raises UserError when this is no ring; never for what a ring holds.
     """
     span = span or Span()
     slots, faults = _slots(_bytes_of(source))
-    words = _Words(dict(names or {}))
+    words = Words(dict(names or {}))
     for slot in slots:
         for payload in _records(slot):
             if payload and payload[0] >= What.PROBE:
@@ -148,8 +131,9 @@ def read_ring(
     yield from faults
     yield from (Limit(why) for why in words.limits)
     yield from (spot for spot in words.blind.values() if (spot.to_s or 0.0) >= span.from_s)
-    inside = (p for p in words.probes.values() if span.from_s <= p.at_s <= span.to_s)
-    yield from sorted(inside, key=lambda probe: probe.at_s)
+    seen: list[Probe | TopProcesses] = [*words.probes.values(), *words.processes()]
+    inside = (one for one in seen if span.from_s <= one.at_s <= span.to_s)
+    yield from sorted(inside, key=lambda one: one.at_s)
     frames = _frames(_near(slots, span), parts)
     yield from _with_gaps(frames, span, Samples(words.names))
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 
 from agent.model import CgroupCounters, DiskCounters, Probe, Psi, Sample, Subject
 from agent.printable import safe
+from agent.recorder.process_table import columns_of, is_asked_for, process_lines
 from agent.recorder.ring_read import Recording
 from agent.times import clock
 
@@ -49,6 +50,7 @@ def table(recording: Recording, look: Look) -> str:
     lines = [_title(samples), "", *_node_lines(samples, look)]
     lines += _probe_lines(recording.probes, samples, look)
     lines += ["", *_use_lines(samples, look)]
+    lines += process_lines(recording.processes, samples[-1].at_s - samples[0].at_s, look.pod)
     notes = [
         *recording.limits,
         *(_blind(spot.why, spot.from_s, spot.to_s) for spot in recording.blind),
@@ -183,23 +185,7 @@ def _use_lines(samples: Sequence[Sample], look: Look) -> list[str]:
     if not shown:
         return [f"  no control group of {safe(look.pod)}" if look.pod else "  no control groups"]
     head = ("who", "MB/s", "CPU", "memory MB", "io stalled", "pages read again")
-    rows = [head, *(_cells(use, span_s) for use in shown)]
-    widths = [max(len(row[n]) for row in rows) for n in range(len(head))]
-    return [
-        "  "
-        + row[0].ljust(widths[0])
-        + "".join(f"  {cell.rjust(width)}" for cell, width in zip(row[1:], widths[1:], strict=True))
-        for row in rows
-    ]
-
-
-def _is(owner: Subject, pod: str) -> bool:
-    if not pod:
-        return True
-    namespace, slash, name = pod.rpartition("/")
-    if slash and owner.namespace != namespace:
-        return False
-    return name in (owner.name, owner.uid)
+    return columns_of([head, *(_cells(use, span_s) for use in shown)])
 
 
 def _used(seconds: Iterable[Sequence[CgroupCounters]], pod: str) -> list[_Use]:
@@ -221,7 +207,7 @@ def _used(seconds: Iterable[Sequence[CgroupCounters]], pod: str) -> list[_Use]:
             io_stalled_s=max(end.io_stalled_s - first[owner, container].io_stalled_s, 0.0),
         )
         for (owner, container), end in last.items()
-        if _is(owner, pod)
+        if is_asked_for(owner, pod)
     ]
 
 

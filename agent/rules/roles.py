@@ -20,6 +20,9 @@ class Role(Flag):
     OTHER = auto()
 
 
+WHOLE_UNITS = ("user.slice", "init.scope")
+"""Groups that the recorder counts as one, whoever is in them: every login, and PID 1."""
+
 _ALL_IN_ONE = Role.RUNTIME | Role.KUBELET | Role.CONTROL_PLANE
 _NODE_IN_ONE = Role.RUNTIME | Role.KUBELET
 

@@ -9,7 +9,7 @@ disk. Liveness asks neither the API server nor a disk.
 
 Profiles, all off (values: profiles.NAME.enabled):
 probe        buys: sees the runtime slow down before it is killed; costs: its socket equals root
-attribution  buys: who wrote buffered bytes on cgroup v1; costs: SYS_PTRACE and the node's /proc
+attribution  buys: the processes that move most, by name; costs: SYS_PTRACE and the node's /proc
 governor     buys: limits for foreign backup tools started here; costs: write access to all cgroups
 """
 

@@ -13,10 +13,15 @@ from math import fsum, sqrt
 
 from agent.diagnosis.case import Case
 from agent.diagnosis.weigh import FAIR, HINT, STRONG, WEAK, reason
-from agent.model import Evidence, Probe, Psi, Sample
+from agent.model import Evidence, Kind, Probe, Psi, Sample
 
 BEFORE_S = 15.0
 """The seconds that count: a check that is about to time out has been waiting through them."""
+
+MOVERS_S = 60.0
+MOST_MOVERS = 3
+NAMES = 0.01
+"""Whoever is busiest is always somebody: that alone makes no cause likelier."""
 
 SATURATED_PCT = 60.0
 MEMORY_STALLED_PCT = 5.0
@@ -114,7 +119,7 @@ def io_evidence(case: Case) -> list[Evidence]:
         f"(all of them {now.io_full_pct:.0f} %)"
     )
     short_of_memory = now.memory_full_pct >= MEMORY_STALLED_PCT
-    evidence = [reason(FAIR if short_of_memory else STRONG, says)]
+    evidence = [reason(FAIR if short_of_memory else STRONG, says), *_movers(case)]
     slow = slow_probes(case)
     if slow and not short_of_memory:
         took_s = max(p.took_s for p in slow)
@@ -124,6 +129,15 @@ def io_evidence(case: Case) -> list[Evidence]:
         says = f"with the disk just as busy, the runtime had answered within {fast_s:.2f} s"
         evidence.append(reason(-0.3, says))
     return evidence
+
+
+def _movers(case: Case) -> list[Evidence]:
+    """Return who moved most by the processes' own counters: it names, and hardly proves."""
+    if case.pivot_s is None:
+        return []
+    begin_s, end_s = case.pivot_s - MOVERS_S, case.pivot_s
+    told = case.of(Kind.PROCESS_LOAD, where=lambda f: begin_s <= (f.at_s or 0.0) <= end_s)
+    return [reason(NAMES, "these processes moved most", told[-MOST_MOVERS:])] if told else []
 
 
 def memory_evidence(case: Case) -> list[Evidence]:

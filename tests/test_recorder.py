@@ -14,7 +14,7 @@ from agent.daemon.inbox import Inbox
 from agent.daemon.sources import RecorderSource
 from agent.model import BlindSpot, Fact, Probe, Subject, SubjectKind
 from agent.recorder.host import Host
-from agent.recorder.loop import Names, Probing, Recorder, Second, run
+from agent.recorder.loop import Looks, Names, Probing, Recorder, Second, run
 from agent.recorder.memlock import lock_memory, unlock_memory
 from agent.recorder.probe import NearMisses
 from agent.recorder.ring import RingWriter
@@ -65,7 +65,8 @@ def story(root: Path, seconds: int = 30) -> None:
     tree.write("system.slice/docker.service", docker)
     sampler, writer = Sampler(Host(root)), RingWriter(Host(root).ring)
     probing = Probing(_Said(*asked), NearMisses(_Question()))
-    recorder = Recorder(sampler, writer, [probing], lambda: {UID: ("prod", "pg-0")})
+    looks = Looks()
+    recorder = Recorder(sampler, writer, [probing], lambda: {UID: ("prod", "pg-0")}, looks)
     facts: list[Fact] = []
     for second in range(seconds):
         use = use.more(cpu_us=300_000, read_bytes=50_000_000, reads=100, stalled_us=400_000)
@@ -76,7 +77,7 @@ def story(root: Path, seconds: int = 30) -> None:
         tree.pressure(io_us=second * 900_000)
         tree.disks({"vda": (second * 100_000, 800), "vdb": (800, 800)})
         if second in (10, 20):
-            recorder.add_processes(busiest(NOW_S + second))
+            looks.append(busiest(NOW_S + second))
         facts += recorder.step(NOW_S + second).facts
     recorder.close()
     assert len(facts) == 1

@@ -34,8 +34,8 @@ from agent.kube.pace import Clockwork, real_clockwork
 from agent.kube.publisher import Publisher
 from agent.kube.source import SandboxEvents, Tuning
 from agent.recorder.host import Host
+from agent.recorder.loop import Looks
 from agent.recorder.processes import Processes
-from agent.recorder.top_processes import TopProcesses
 from agent.rules.catalogue import Catalogue
 
 
@@ -48,6 +48,7 @@ class Wiring:
     stop: threading.Event
     inbox: Inbox = field(default_factory=Inbox)
     pods: Pods = field(default_factory=Pods)
+    looks: Looks = field(default_factory=Looks)
     requests: Requests = field(default_factory=Requests)
     watches: Counter[str] = field(default_factory=Counter)
     recording: RecorderSource | None = None
@@ -63,7 +64,9 @@ class Wiring:
         sources = [Source("journal", journal.work)]
         if self.config.recorder.enabled:
             self.recording = RecorderSource(
-                lambda names: make_recorder(self.config, names), self.inbox, self.pods.names()
+                lambda names: make_recorder(self.config, names, self.looks),
+                self.inbox,
+                self.pods.names(),
             )
             sources.append(Source("recorder", self.recording.work))
         if self.config.processes.enabled:
@@ -76,16 +79,11 @@ class Wiring:
         looking = ProcessSource(
             Processes(host, wanted.top),
             wanted.every_s,
-            self._record_processes,
+            self.looks.append,
             self.inbox,
             self.log,
         )
         return Source("processes", looking.work)
-
-    def _record_processes(self, top: TopProcesses) -> None:
-        recorder = self.recording.recorder if self.recording else None
-        if recorder is not None:
-            recorder.add_processes(top)
 
     def _kube(self, access: Access) -> list[Source]:
         node, asked = node_name(self.config), Asked()

@@ -24,7 +24,7 @@ from agent.recorder.top_processes import TopProcesses
 Names: TypeAlias = Callable[[], Mapping[str, PodName]]
 EVERY_S = 1.0
 _SAY_AGAIN_S = 10.0  # how often an outage that goes on is written again
-_MOST_LOOKS = 60  # at processes, kept while the ring takes nothing
+_MOST_LOOKS = 60  # kept while nobody records
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,13 @@ class _Outages:
         return write
 
 
+class Looks(deque[TopProcesses]):
+    """Looks at the processes that wait to be recorded; another thread may append."""
+
+    def __init__(self) -> None:
+        super().__init__(maxlen=_MOST_LOOKS)
+
+
 class Recorder:
     """Ties sampler, probes and ring together; ``step`` is one second."""
 
@@ -93,6 +100,7 @@ class Recorder:
         ring: RingWriter,
         probing: Sequence[Probing] = (),
         names: Names = dict,
+        looks: Looks | None = None,
     ) -> None:
         self._sampler = sampler
         self._ring = ring
@@ -100,12 +108,8 @@ class Recorder:
         self._outages = _Outages()
         self._names = names
         self._named: Mapping[str, PodName] = {}
-        self._looks: deque[TopProcesses] = deque(maxlen=_MOST_LOOKS)  # filled by another thread
+        self._looks = Looks() if looks is None else looks
         self.ring_errors = 0
-
-    def add_processes(self, top: TopProcesses) -> None:
-        """Have a look at the processes written down; may be called from any thread."""
-        self._looks.append(top)
 
     def step(self, at_s: float) -> Second:
         """Look at the node once and write down what was seen."""

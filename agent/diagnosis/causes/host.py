@@ -19,7 +19,7 @@ from agent.diagnosis.weigh import (
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, Trust
 from agent.rules.roles import Role, role_of
 
-KEEPS_PODS = Role.RUNTIME | Role.KUBELET
+KEEPS_PODS = Role.RUNTIME | Role.KUBELET | Role.CONTROL_PLANE
 
 
 def node_reboot(case: Case) -> Hypothesis | None:
@@ -60,7 +60,11 @@ def _keepers_stood_still(stalls: Sequence[Fact]) -> list[Evidence]:
     keepers = tuple(f for f in stalls if role_of(f.detail.get("comm", "")) & KEEPS_PODS)
     processors = {f.detail["cpu"] for f in stalls if "cpu" in f.detail}
     if keepers and len(processors) > 1:
-        return [reason(HINT, "the kubelet or the runtime itself stood still on one", keepers)]
+        return [
+            reason(
+                HINT, "the kubelet, the runtime or the control plane stood still on one", keepers
+            )
+        ]
     return []
 
 

@@ -80,18 +80,30 @@ def _second_witness(case: Case, quiet: tuple[Fact, ...]) -> list[Evidence]:
         return [reason(HINT, says, calls)]
     if case.runtime_deaths or case.kubelet_deaths or case.has(*ENDED_OR_STARTED):
         return []
-    return _judged_silent(quiet, stale) or _silent_for_long(quiet)
+    return _judged_silent(quiet, stale) or _given_up(case, quiet) or _silent_for_long(quiet)
+
+
+def _given_up(case: Case, quiet: tuple[Fact, ...]) -> list[Evidence]:
+    """Dockerd kills its own containerd only when that lives but does not serve."""
+    killed = tuple(f for f in quiet if "killing and restarting containerd" in f.text)
+    if killed and not case.has(Kind.RUNTIME_PANIC, Kind.CORE_DUMP):
+        return [reason(WEAK, "dockerd gave its containerd up and killed it", killed)]
+    return []
 
 
 def _judged_silent(quiet: tuple[Fact, ...], stale: Sequence[Fact]) -> list[Evidence]:
     """Where nothing ended or started, the kubelet's own judgement is a second witness."""
     judged = tuple(f for f in quiet if f.rule == "runtime-is-down")
     judged = judged if len({f.text for f in quiet}) > 1 else ()  # one line is one witness
-    late = tuple(f for f in quiet if f.detail.get("op") and "strength" not in f.detail)
+    late = tuple(f for f in quiet if _is_a_call(f) and "strength" not in f.detail)
     if judged and (stale or late):
         says = "and the kubelet holds it to be down, though nobody ended it"
         return [reason(HINT if stale else WEAK, says, judged)]
     return []
+
+
+def _is_a_call(late: Fact) -> bool:
+    return "op" in late.detail or "operation timeout" in late.text
 
 
 def _silent_for_long(quiet: tuple[Fact, ...]) -> list[Evidence]:

@@ -55,25 +55,6 @@ def test_slow_writes_after_the_kill_are_a_symptom() -> None:
     assert verdict(MONITOR, slow).cause is Cause.RUNTIME_HANG
 
 
-def test_pods_given_up_before_the_node_was_back_are_victims_of_its_loss() -> None:
-    given_up = fact(Kind.POD_GIVEN_UP, -400, pod("pg-0"), source="pods")
-    found = verdict(given_up, fact(Kind.BOOT, 0), fact(Kind.UNIT_EXITED, 9, DOCKER))
-    assert (found.cause, found.planned) == (Cause.NODE_REBOOT, False)
-    assert found.killer is not None
-    assert found.killer.kind is KillerKind.POWER
-    assert [(v.pod, v.harm) for v in found.victims] == [("pg-0", "given up by the cluster")]
-
-
-def test_an_emptied_node_that_is_switched_off_was_switched_off_by_its_operator() -> None:
-    drained = (fact(Kind.CORDON, -90), fact(Kind.POD_EVICTED_BY_API, -80, pod("pg-0")))
-    found = verdict(*drained, fact(Kind.BOOT, 0))
-    assert found.killer is not None
-    assert found.killer.kind is KillerKind.OPERATOR
-    closed = verdict(fact(Kind.CORDON, -90), fact(Kind.BOOT, 0))  # closed, its pods still there
-    assert closed.killer is not None
-    assert closed.killer.kind is KillerKind.POWER
-
-
 def test_a_stop_job_is_planned_and_names_the_operator() -> None:
     found = verdict(fact(Kind.UNIT_STOPPING, 0, DOCKER), CHANGED)
     assert found.cause is Cause.PLANNED_RESTART

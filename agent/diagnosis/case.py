@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from agent.diagnosis.interrupted import came_upon_planned_work
 from agent.diagnosis.nearness import near_the_story
 from agent.diagnosis.openers import DEATHS_OF_A_UNIT
 from agent.model import Fact, Incident, Kind, Probe, Sample, Trust
@@ -76,6 +77,7 @@ class Case:
             Kind.MONITOR_RESTARTS_RUNTIME,
             Kind.MONITOR_KILLS_KUBELET,
             Kind.WATCHDOG_TIMEOUT,
+            where=lambda fact: fact not in self.met_at_work,
         )
         for group in (kills, self.runtime_deaths, self.kubelet_deaths):
             times = [fact.at_s for fact in group if fact.at_s is not None]
@@ -112,7 +114,18 @@ class Case:
 
     @cached_property
     def killed_by_monitor(self) -> tuple[Fact, ...]:
-        """A health monitor said that it kills, or restarts, the runtime."""
+        """A health monitor said that it kills, or restarts, a runtime that it found running."""
+        return () if self.met_at_work else self.monitor_acts
+
+    @cached_property
+    def met_at_work(self) -> tuple[Fact, ...]:
+        """What a monitor did to a runtime that somebody was just restarting on purpose."""
+        acts = self.monitor_acts
+        return acts if came_upon_planned_work(acts, self.facts, self.probes) else ()
+
+    @cached_property
+    def monitor_acts(self) -> tuple[Fact, ...]:
+        """All that a health monitor said it did to the runtime."""
         return self.of(Kind.MONITOR_KILLS_RUNTIME, Kind.MONITOR_RESTARTS_RUNTIME)
 
     @cached_property

@@ -177,6 +177,8 @@ def advice_for(case: Case, diagnosis: Diagnosis) -> tuple[str, ...]:
         steps.append("Run that backup governed: `knockon backup run`, or `knockon backup exec`.")
     if diagnosis.cause in NEXT_STEP:
         steps.append(NEXT_STEP[diagnosis.cause])
+    if diagnosis.planned and case.met_at_work:
+        steps.append("Stop the runtime's health monitor for the time of such work: it joined in.")
     close = [h.cause.value for h in diagnosis.hypotheses[1:3] if h.confidence >= NAMED_FROM]
     if close:
         steps.append(f"Also look at: {', '.join(close)}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.diagnosis.case import Case
+from agent.diagnosis.causes.idle_runtime import used_no_processor_s
 from agent.diagnosis.causes.pressure import cpu_evidence
 from agent.diagnosis.weigh import (
     DECISIVE,
@@ -89,6 +90,13 @@ def cpu_starvation(case: Case) -> Hypothesis | None:
     if evidence and case.has(Kind.HUNG_TASK, Kind.DISK_ERROR):
         waits = case.of(Kind.HUNG_TASK, Kind.DISK_ERROR)
         evidence.append(reason(-0.3, "tasks waited for the disk, not for a processor", waits))
+    idle_s = used_no_processor_s(case) if evidence else None
+    if idle_s is not None:
+        says = (
+            f"the runtime used no processor in the {idle_s:.0f} s it did not answer, while others "
+            "got their turns: it did not wait for one"
+        )
+        evidence.append(reason(-0.7, says))
     return hypothesis(
         Cause.CPU_STARVATION, evidence, ("CPU pressure (PSI) with throttled cgroups taken off",)
     )

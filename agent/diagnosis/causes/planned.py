@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from agent.diagnosis.case import Case, is_kubelet, is_runtime
-from agent.diagnosis.weigh import FAIR, STRONG, WEAK, hypothesis, reason
+from agent.diagnosis.weigh import FAIR, HINT, STRONG, WEAK, hypothesis, reason
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind
 
 PACKAGE_TO_STOP_S = 900.0
@@ -46,6 +46,9 @@ def planned_restart(case: Case) -> Hypothesis | None:
                 stops,
             )
         )
+    if case.met_at_work:
+        says = "a health monitor met the pause, and killed what was coming up"
+        evidence.append(reason(HINT, says, case.met_at_work))
     if acts:
         evidence.append(reason(STRONG, "somebody says that they restart or reconfigure it", acts))
     if packages:
@@ -88,12 +91,12 @@ def _stop_and_go(case: Case) -> list[Evidence]:
 
 def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:
     against = []
-    if case.has(Kind.MONITOR_RESTARTS_RUNTIME):
-        monitors = case.of(Kind.MONITOR_RESTARTS_RUNTIME)
-        against.append(reason(-0.8, "a health monitor asked for that restart", monitors))
-    if case.has(Kind.MONITOR_KILLS_RUNTIME):
-        kills = case.of(Kind.MONITOR_KILLS_RUNTIME)
-        against.append(reason(-0.6, "a health monitor killed it in the same minutes", kills))
+    asked = tuple(f for f in case.killed_by_monitor if f.kind is Kind.MONITOR_RESTARTS_RUNTIME)
+    killed = tuple(f for f in case.killed_by_monitor if f.kind is Kind.MONITOR_KILLS_RUNTIME)
+    if asked:
+        against.append(reason(-0.8, "a health monitor asked for that restart", asked))
+    if killed:
+        against.append(reason(-0.6, "a health monitor killed it in the same minutes", killed))
     failed = case.of(
         Kind.RUNTIME_PANIC,
         Kind.KUBELET_PANIC,

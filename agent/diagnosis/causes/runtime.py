@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from agent.diagnosis.case import Case, is_runtime
+from agent.diagnosis.causes.idle_runtime import used_no_processor_s
 from agent.diagnosis.causes.pressure import calm_evidence
 from agent.diagnosis.causes.silence import silence_evidence
 from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
@@ -45,6 +46,9 @@ def runtime_hang(case: Case) -> Hypothesis | None:
     evidence.extend(silence_evidence(case))
     if evidence:
         evidence.extend(calm_evidence(case))
+    if evidence and (idle_s := used_no_processor_s(case)) is not None:
+        says = f"it used no processor in the {idle_s:.0f} s before: it stood still"
+        evidence.append(reason(HINT, says))
     if evidence and case.has(Kind.RUNTIME_PANIC, where=lambda f: not case.is_late(f)):
         panics = case.of(Kind.RUNTIME_PANIC)
         evidence.append(reason(-0.6, "it crashed rather than hung", panics))

@@ -55,8 +55,8 @@ def bench(smoke: bool) -> list[Row]:
         return [Row("agent", "RSS and CPU", "skipped", note="no systemd-journal-remote here")]
     span_s = SMOKE_S if smoke else FULL_S
     with _running(tool) as (one, api, writer):
-        quiet = _measured(one, span_s, lambda _: None)
-        storm = _measured(one, span_s, _Storm(api, writer).second)
+        quiet = measured(one, span_s, lambda _: None)
+        storm = measured(one, span_s, _Storm(api, writer).second)
         dropped = _dropped(one)
         stopped_s = one.stop()
     return [
@@ -153,7 +153,8 @@ class _Storm:
                 self._api.store.create("events", changed_now(f"pod-{name}"))
 
 
-def _measured(one: Site, span_s: float, second: Callable[[int], None]) -> Cost:
+def measured(one: Site, span_s: float, second: Callable[[int], None]) -> Cost:
+    """Say what an agent took over a span; ``second`` is called once in each second of it."""
     pids = _processes(one)
     begun_s, cpu_s = time.monotonic(), _cpu_s(pids)
     peak = 0.0

@@ -97,6 +97,7 @@ def settings_of(booted: Node, check_s: float) -> dict[str, dict[str, object]]:
         "node": {"name": NAME, "root": str(root)},
         "journal": {"directory": str(root / "var/log/journal")},
         "probe": {"docker": str(root / "run/docker.sock"), "killer_timeout_s": check_s},
+        "processes": {"enabled": True},
         "incidents": {"settle_s": _SETTLE_S},
     }
 

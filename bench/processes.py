@@ -39,13 +39,13 @@ def bench(smoke: bool) -> list[Row]:
     if tool is None:
         return [Row("processes", "RSS and CPU", "skipped", note="no systemd-journal-remote here")]
     span_s = SMOKE_S if smoke else FULL_S
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory(prefix="knockon-bench-") as name, _busy(Path(name)):
-        for enabled in (False, True):
-            cost, seen = _one(Path(name), tool, enabled, span_s)
-            rows += _rows("on" if enabled else "off", cost)
-        rows.append(Row("processes", "on: looks with the writer in them", seen))
-    return rows
+        (off, _), (on, seen) = (_one(Path(name), tool, asked, span_s) for asked in (False, True))
+        return [
+            *_rows("off", off),
+            *_rows("on", on),
+            Row("processes", "on: looks with the writer in them", seen),
+        ]
 
 
 def _one(folder: Path, tool: str, enabled: bool, span_s: float) -> tuple[Cost, str]:

@@ -39,7 +39,7 @@ def test_who_writes_is_recorded_and_shown_where_one_asks_for_it(
         "processes": {"enabled": enabled, "every_s": 1.0, "top": 20}
     }
     with (
-        site(tmp_path, **asked) as one,
+        site(tmp_path, None, **asked) as one,
         journal_writer(TOOL, one.journal / "a.journal") as journal,
         writer(tmp_path / "out") as busy,
     ):
@@ -54,7 +54,6 @@ def test_who_writes_is_recorded_and_shown_where_one_asks_for_it(
         ours = [each for top in looks for each in top.processes if each.pid == pid]
         assert (sum(each.write_bytes for each in ours) >= 32 * MB) is enabled, one.said()
         assert any(str(pid) in line[:2] for line in shown(one.ring)) is enabled
-        loaded = f"/proc/{one.process.pid}/maps" if one.process else ""
-        assert ("psutil" in Path(loaded).read_text()) is enabled, (
-            "nobody pays for it who did not ask"
-        )
+        assert one.process is not None
+        loaded = Path(f"/proc/{one.process.pid}/maps").read_text()
+        assert ("psutil" in loaded) is enabled, "nobody pays for it who did not ask"

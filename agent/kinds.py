@@ -63,6 +63,7 @@ class Kind(StrEnum):
     KERNEL_FAULT = "kernel_fault"
     HUNG_TASK = "hung_task"
     NETNS_STUCK = "netns_stuck"  # unregister_netdevice waits: a namespace cannot be freed
+    LOCK_WAIT = "lock_wait"  # a blocked task stands at a lock of the kernel, not at a disk
     CPU_STALL = "cpu_stall"
     CPU_STARVED = "cpu_starved"
     IO_SLOW = "io_slow"

@@ -11,7 +11,7 @@ from agent.diagnosis.causes.silence import silence_evidence
 from agent.diagnosis.weigh import DECISIVE, FAIR, HINT, STRONG, WEAK, hypothesis, reason
 from agent.model import Cause, Evidence, Fact, Hypothesis, Kind, SubjectKind
 
-CRASH_SIGNALS = re.compile(r"\b(?:SIG)?(?:SEGV|ABRT|BUS|ILL|FPE|TRAP|QUIT|IOT)\b|core-dump|dumped")
+CRASH_SIGNALS = re.compile(r"\b(?:SIG)?(?:SEGV|ABRT|BUS|ILL|FPE|TRAP|IOT)\b|core-dump|dumped")
 SAID = "said"
 """Strength of what people wrote about the runtime, not the runtime about itself."""
 
@@ -88,11 +88,16 @@ def runtime_crash(case: Case) -> Hypothesis | None:
     return hypothesis(Cause.RUNTIME_CRASH, evidence)
 
 
+def _was_asked_for(dump: Fact) -> bool:
+    """Somebody sent SIGUSR1 or SIGQUIT, or these goroutines wait: no crash prints that alone."""
+    return dump.detail.get("what") in ("stacks", "waits") or "dump" in dump.text.lower()
+
+
 def _stack_of_its_own(case: Case) -> tuple[Fact, ...]:
     """A paste that lost its speaker: the frames are in the runtime's own packages."""
     if case.has(Kind.RUNTIME_LOCKED, Kind.KUBELET_PANIC):
         return ()
-    asked = case.has(Kind.RUNTIME_DUMP, where=lambda f: "file" in f.detail or "BEGIN" in f.text)
+    asked = case.has(Kind.RUNTIME_DUMP, where=_was_asked_for)
     frames = case.of(Kind.RUNTIME_DUMP, where=lambda f: f.detail.get("what") == "own-frame")
     return () if asked else frames
 
@@ -135,6 +140,9 @@ def died_of_own_signal(fact: Fact) -> bool:
 def _exit_code(case: Case, exits: tuple[Fact, ...]) -> Evidence:
     stacks = case.of(Kind.RUNTIME_DUMP, where=lambda f: f.detail.get("what") == "frame")
     panicked = any(f.detail.get("exit_code") == GO_PANIC_STATUS for f in exits)
+    panicked = panicked and not any(
+        f.text.startswith("SIGQUIT") for f in case.of(Kind.RUNTIME_DUMP)
+    )
     if stacks and panicked:
         says = "it printed a stack and ended with the status of a Go panic"
         return reason(STRONG - 0.1, says, (*stacks, *exits))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from agent.diagnosis.case import Case, is_runtime
 from agent.diagnosis.weigh import FAIR, HINT, WEAK, reason
@@ -26,6 +28,26 @@ ASK_THE_WHOLE = frozenset(
 ANOTHER_CALL_S = 60.0
 """The same call within a minute is one, told by several callers; its deadline is two minutes."""
 
+MANY_WAYS = 3
+"""One late call comes out of two callers at least; three wordings are more than one call."""
+
+_VARIES = re.compile(r"\S*\d\S*|\"[^\"]*\"")
+
+LEAST_BEATS = 2
+NOT_AT_ONCE_S = 30.0
+"""What ends sooner than this after each start does not start at all."""
+
+SHORT_OF_SOMETHING = (
+    Kind.IO_SLOW,
+    Kind.IO_PRESSURE,
+    Kind.DISK_ERROR,
+    Kind.DISK_SHORT,
+    Kind.MEMORY_SHORT,
+    Kind.OOM_INVOKED,
+    Kind.CPU_STALL,
+    Kind.CPU_STARVED,
+)
+
 ENDED_OR_STARTED = (
     Kind.BOOT,
     Kind.NODE_REBOOTED,
@@ -41,7 +63,7 @@ ENDED_OR_STARTED = (
 
 def silence_evidence(case: Case) -> list[Evidence]:
     """Return what late calls, a stale PLEG, blocked tasks and failed checks say of a hang."""
-    evidence = []
+    evidence = _ended_in_rhythm(case)
     quiet = case.of(Kind.RUNTIME_SLOW, Kind.RUNTIME_DOWN)
     if quiet:
         evidence.append(_silence(quiet))
@@ -49,17 +71,50 @@ def silence_evidence(case: Case) -> list[Evidence]:
     if quiet and case.has(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY):
         checks = case.of(Kind.MONITOR_KILLS_KUBELET, Kind.KUBELET_UNHEALTHY)
         evidence.append(reason(WEAK + 0.05, "the kubelet failed its check because of it", checks))
-    hung = case.of(Kind.HUNG_TASK, where=is_runtime)
-    if hung:
-        evidence.append(reason(HINT, "the kernel saw the runtime blocked", hung))
-    stuck = case.of(Kind.NETNS_STUCK)
-    if hung and stuck:
-        says = "the kernel cannot free a network namespace that the runtime waits for"
-        evidence.append(reason(FAIR, says, stuck))
+    evidence.extend(_blocked_in_the_kernel(case))
     dumps = case.of(Kind.RUNTIME_DUMP)
     if dumps:
         evidence.append(reason(HINT, "somebody asked the runtime for its stacks", dumps))
     return evidence
+
+
+def _blocked_in_the_kernel(case: Case) -> list[Evidence]:
+    """The runtime is a task that the kernel reports: what it stands at, and whether it is alone."""
+    hung = case.of(Kind.HUNG_TASK, where=is_runtime)
+    if not hung:
+        return []
+    evidence = [reason(HINT, "the kernel saw the runtime blocked", hung)]
+    stuck = case.of(Kind.NETNS_STUCK)
+    if stuck:
+        says = "the kernel cannot free a network namespace that the runtime waits for"
+        return [*evidence, reason(FAIR, says, stuck)]
+    if case.has(*SHORT_OF_SOMETHING) or case.has(Kind.LOCK_WAIT, where=_in_file_system):
+        return evidence
+    locks = case.of(Kind.LOCK_WAIT)
+    if locks:
+        says = "it stands at a lock of the kernel, and nothing tells of a disk"
+        return [*evidence, reason(FAIR - 0.05, says, locks)]
+    if len(hung) == len(case.of(Kind.HUNG_TASK)):
+        says = "it alone is blocked, and nothing tells of a disk or of memory"
+        return [*evidence, reason(FAIR - 0.1, says, hung)]
+    return evidence
+
+
+def _in_file_system(frame: Fact) -> bool:
+    return frame.detail.get("what") == "file-system"
+
+
+def _ended_in_rhythm(case: Case) -> list[Evidence]:
+    """A supervisor that finds it gone every so many seconds: a check it never passes ends it."""
+    ends = [
+        f for f in case.of(Kind.UNIT_EXITED, where=is_runtime) if f.rule == "supervisord-exited"
+    ]
+    times = sorted({f.at_s for f in ends if f.at_s is not None})
+    gaps = [later - before for before, later in pairwise(times)]
+    if len(gaps) < LEAST_BEATS or min(gaps) < NOT_AT_ONCE_S or max(gaps) > 1.1 * min(gaps):
+        return []
+    says = f"it is ended every {min(gaps):.0f} s, as by a check that it never passes"
+    return [reason(FAIR + 0.05, says, ends)]
 
 
 def _silence(quiet: tuple[Fact, ...]) -> Evidence:
@@ -111,11 +166,20 @@ def _silent_for_long(quiet: tuple[Fact, ...]) -> list[Evidence]:
     asked = tuple(f for f in quiet if f.detail.get("op") in ASK_THE_WHOLE)
     calls = _separate(asked)
     if calls < 2:
-        return []
+        return _docker_late_everywhere(quiet)
     says = (
         f"{calls} calls that only the runtime itself can hold up were given up, one after another"
     )
     return [reason(WEAK, says, asked)]
+
+
+def _docker_late_everywhere(quiet: tuple[Fact, ...]) -> list[Evidence]:
+    """The kubelet's own client of docker gave up after two minutes, whatever it had asked for."""
+    late = tuple(f for f in quiet if "operation timeout" in f.text)
+    ways = {_VARIES.sub("", f.text)[:90] for f in late}
+    if len(ways) < MANY_WAYS:
+        return []
+    return [reason(WEAK, f"{len(ways)} different calls to docker were given up", late)]
 
 
 def _separate(asked: Sequence[Fact]) -> int:

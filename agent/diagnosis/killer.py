@@ -152,9 +152,9 @@ FINDERS: tuple[Callable[[Case, Cause], Killer | None], ...] = (
     _monitor,
     _watchdog,
     _reboot,
+    _crash,
     _out_of_memory,
     _eviction,
     _operator,
     _probe,
-    _crash,
 )

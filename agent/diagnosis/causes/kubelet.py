@@ -41,6 +41,8 @@ def kubelet_restart(case: Case) -> Hypothesis | None:
     if panics and not watchdog:  # the watchdog's SIGABRT prints a stack too
         evidence.append(reason(STRONG, "the kubelet's own log says that it crashed", panics))
         evidence.extend(borne_out(panics, case.of(*CRASH_SHOWS)))
+    if dumps := case.of(Kind.CORE_DUMP, where=is_kubelet):
+        evidence.append(reason(STRONG, "the kubelet left a core dump", dumps))
     if kills:
         evidence.append(reason(STRONG, "a health monitor killed the kubelet", kills))
     if watchdog:

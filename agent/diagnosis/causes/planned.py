@@ -83,10 +83,15 @@ def _stop_and_go(case: Case) -> list[Evidence]:
     if asked and leaves and not case.has(Kind.MONITOR_WORKS):
         says = "a client of systemd asked for its end, and it shut down in order"
         return [reason(FAIR + 0.05, says, (*asked, *leaves))]
-    if leaves and ended and at_once:
-        says = "the daemon shut down in order, ended clean, and was started again at once"
-        return [reason(FAIR + 0.05, says, (*leaves, *ended, *at_once))]
+    told = case.of(Kind.SIGNAL_RECEIVED, where=_is_polite)
+    if leaves and (ended or told) and at_once:
+        says = "the daemon shut down in order, when asked to, and was started again at once"
+        return [reason(FAIR + 0.05, says, (*leaves, *ended, *told, *at_once))]
     return []
+
+
+def _is_polite(signal: Fact) -> bool:
+    return signal.detail.get("signal", "").lower() in {"terminated", "term", "interrupt", "int"}
 
 
 def _against_planned(case: Case, stops: tuple[Fact, ...]) -> list[Evidence]:

@@ -26,6 +26,8 @@ ENDS = (
     Kind.RUNTIME_FATAL,
 )
 
+SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
+
 LACKS = re.compile(
     r"no such (?:file|device|process)|permission denied|not permitted|is (?:not )?a directory"
     r"|n(?:o|')t (?:found|exist)|\bmissing\b|\binvalid\b|\bunknown\b|\bunsupported\b|prerequisites"
@@ -81,11 +83,17 @@ def _lacks_something(refusal: Fact) -> bool:
     return bool(LACKS.search(refusal.text)) and not NOT_A_SETTING.search(refusal.text)
 
 
+def _by_a_second(jump: Fact) -> bool:
+    """A step of less than a second is what every time service does at its start."""
+    told = jump.detail.get("seconds", "").strip("+-")
+    return not SECONDS.fullmatch(told) or float(told.removesuffix("s")) >= 1.0
+
+
 def clock_or_cert(case: Case) -> Hypothesis | None:
     """A certificate is outside its time or of another authority, or the clock is wrong."""
     evidence: list[Evidence] = []
     certificates = case.of(Kind.CERT_INVALID)
-    jumps = case.of(Kind.CLOCK_JUMPED)
+    jumps = case.of(Kind.CLOCK_JUMPED, where=_by_a_second)
     told = of_strength("strong", certificates, default="strong")
     if told:
         evidence.append(reason(STRONG, "a certificate is outside its validity", told))
@@ -96,6 +104,8 @@ def clock_or_cert(case: Case) -> Hypothesis | None:
     elif certificates:
         evidence.append(reason(WEAK + 0.1, "a certificate was not accepted", certificates))
         evidence.extend(told_again(certificates))
-    if jumps:
-        evidence.append(reason(FAIR, "the clock was set or jumped", jumps))
+    if told_jumps := of_strength("strong", jumps, default="strong"):
+        evidence.append(reason(FAIR, "the clock was set or jumped", told_jumps))
+    elif jumps:
+        evidence.append(reason(WEAK, "nobody keeps the node's clock", jumps))
     return hypothesis(Cause.CLOCK_OR_CERT, evidence)

@@ -103,6 +103,7 @@ class Kind(StrEnum):
     CONFIG_MISMATCH = "config_mismatch"
     CERT_INVALID = "cert_invalid"
     CLOCK_JUMPED = "clock_jumped"
+    CLOCK_READ = "clock_read"  # what one of the node's clocks shows, as somebody pasted it
 
     # In words that no rule knows: a symptom of a subject (rules/plain_words.py)
     SYMPTOM = "symptom"

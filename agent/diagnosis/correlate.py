@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from agent.diagnosis.links import fold_out_of_memory, mark_boots, name_pods
 from agent.diagnosis.openers import (
+    AGAIN_AND_AGAIN,
     ECHOING_COMPONENTS,
     ONLY_STORY_OF_A_TICKET,
     OUT_OF_MEMORY_IN_A_POD,
@@ -86,7 +87,8 @@ def _in_order(fact: Fact) -> tuple[float, str, str]:
 
 
 def _one_story(facts: Sequence[Fact], scope: Scope) -> tuple[Incident, ...]:
-    if not any(_tells_a_story(fact) for fact in facts):
+    starts = sum(fact.count for fact in facts if fact.kind is Kind.KUBELET_STARTED)
+    if starts < AGAIN_AND_AGAIN and not any(_tells_a_story(fact) for fact in facts):
         return ()
     return (_incident(facts, scope),)
 

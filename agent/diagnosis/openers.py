@@ -70,6 +70,9 @@ OUT_OF_MEMORY_IN_A_POD = frozenset(
     {Kind.CONTAINER_OOM, Kind.OOM_KILL, Kind.OOM_AT_LIMIT, Kind.OOM_INVOKED, Kind.OOM_IN_MEMCG}
 )
 
+AGAIN_AND_AGAIN = 3
+"""Two starts of a kubelet are those of any node that is set up: without settings, and with."""
+
 ONLY_STORY_OF_A_TICKET = frozenset(Kind) - {
     Kind.MONITOR_WORKS,
     Kind.NODE_READY,

@@ -6,6 +6,7 @@ import re
 
 from agent.diagnosis.case import Case, is_kubelet
 from agent.diagnosis.causes.runtime import died_of_own_signal
+from agent.diagnosis.openers import AGAIN_AND_AGAIN
 from agent.diagnosis.weigh import (
     FAIR,
     HINT,
@@ -21,6 +22,9 @@ from agent.model import Cause, Evidence, Hypothesis, Kind
 ONLY_A_CODE = re.compile(r"\b(?:exit(?:ed)?(?: with)? )?(?:code|status)[ =:]*\d+\W*$")
 """Who writes this saw the end, and knows no reason for it."""
 
+NO_RUNTIME = re.compile(r"\bdial unix \S*(?:docker|containerd|cri)\S*\.sock\b")
+"""The kubelet ends at its start when the runtime is not there: then the runtime is the story."""
+
 CRASH_SHOWS = (
     Kind.UNIT_EXITED,
     Kind.UNIT_FAILED,
@@ -29,6 +33,16 @@ CRASH_SHOWS = (
     Kind.KUBELET_FATAL,
     Kind.NODE_NOT_READY,
 )
+
+ENDS_THE_NODE = (
+    Kind.KERNEL_FAULT,
+    Kind.DRAIN,
+    Kind.SCALE_DOWN,
+    Kind.RUNTIME_DOWN,
+    Kind.RUNTIME_SLOW,
+    Kind.CNI_NOT_READY,
+)
+"""What makes a node not ready besides a kubelet that started anew."""
 
 
 def kubelet_restart(case: Case) -> Hypothesis | None:
@@ -48,24 +62,47 @@ def kubelet_restart(case: Case) -> Hypothesis | None:
     if watchdog:
         evidence.append(reason(STRONG, "the kubelet did not feed its watchdog", watchdog))
     reasons = tuple(f for f in fatal if not ONLY_A_CODE.search(f.text))
-    if reasons:
+    runtime = tuple(f for f in reasons if NO_RUNTIME.search(f.text))
+    if runtime and len(runtime) == len(reasons):
+        says = "the kubelet found no runtime to talk to, and would not run without"
+        evidence.append(reason(WEAK, says, runtime))
+    elif reasons:
         evidence.append(reason(FAIR, "the kubelet refuses to run, with a reason", reasons))
     elif fatal:
         says = "the kubelet ends again and again, with nothing but an exit code"
         evidence.append(reason(WEAK - 0.05, says, fatal))
     evidence.extend(_unit_ends(case))
-    starts = case.of(Kind.KUBELET_STARTED)
-    told = of_strength("strong", starts)
-    if told:
-        says = "the kubelet speaks as one that has only just started"
-        evidence.append(reason(FAIR + 0.05, says, told))
-    elif starts:
-        evidence.append(reason(HINT, "the kubelet started anew", starts))
+    evidence.extend(_starts(case))
     if evidence and case.killed_by_monitor:
         evidence.append(
             reason(-0.6, "the runtime was killed, not only the kubelet", case.killed_by_monitor)
         )
     return hypothesis(Cause.KUBELET_RESTART, evidence)
+
+
+def _stopped_and_started(case: Case) -> list[Evidence]:
+    stopped = case.of(Kind.UNIT_STOPPED, where=is_kubelet)
+    started = case.of(Kind.UNIT_STARTED, Kind.UNIT_STARTING, where=is_kubelet)
+    if stopped and started and not case.rebooted:
+        says = "systemd stopped the kubelet and started it, without a word of failure"
+        return [reason(FAIR + 0.05, says, (*stopped, *started))]
+    return []
+
+
+def _starts(case: Case) -> list[Evidence]:
+    starts = case.of(Kind.KUBELET_STARTED)
+    if told := of_strength("strong", starts):
+        says = "the kubelet speaks as one that has only just started"
+        return [reason(FAIR + 0.05, says, told)]
+    if not starts:
+        return []
+    if sum(fact.count for fact in starts) >= AGAIN_AND_AGAIN:
+        return [reason(FAIR + 0.05, "the kubelet started again and again", starts)]
+    flapped = case.of(Kind.NODE_NOT_READY)
+    if flapped and not case.rebooted and not case.has(*ENDS_THE_NODE):
+        says = "the kubelet started anew, and the node was not ready for it"
+        return [reason(FAIR + 0.05, says, (*starts, *flapped))]
+    return [reason(HINT, "the kubelet started anew", starts)]
 
 
 def _unit_ends(case: Case) -> list[Evidence]:
@@ -75,7 +112,7 @@ def _unit_ends(case: Case) -> list[Evidence]:
         if is_kubelet(f)
     )
     if not deaths:
-        return []
+        return _stopped_and_started(case)
     stopped_on_purpose = case.has(Kind.UNIT_STOPPING, where=is_kubelet)
     if any(died_of_own_signal(f) for f in deaths):
         return [reason(STRONG, "the kubelet ended by a signal that a crash raises", deaths)]

@@ -19,6 +19,9 @@ from agent.model import Cause, Evidence, Hypothesis, Kind
 MANY_TIMES = 20
 """Re-created this often with the runtime alive, a sandbox fails by itself, not with the node."""
 
+AS_CONDITION = "KubeletNotReady"
+"""The reason in the node's Ready condition, a state that lasts, not a line of one moment."""
+
 STARTS = (
     Kind.BOOT,
     Kind.NODE_REBOOTED,
@@ -65,6 +68,9 @@ def cni_failure(case: Case) -> Hypothesis | None:
         if lasting and not waits:
             says = "for longer than a moment, and nothing was just started that would wait for it"
             evidence.append(reason(WEAK, says, not_ready))
+        elif not waits and (lone := tuple(f for f in not_ready if AS_CONDITION in f.text)):
+            says = "the node's Ready condition names the network as what keeps it back"
+            evidence.append(reason(WEAK, says, lone))
     loop = tuple(f for f in case.sandboxes_changed if f.count >= MANY_TIMES)
     if evidence and loop and not case.runtime_deaths:
         evidence.append(reason(WEAK, "sandboxes fail in a loop while the runtime lives", loop))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 from agent.diagnosis.case import Case
 from agent.diagnosis.weigh import (
@@ -28,6 +29,9 @@ ENDS = (
 
 SECONDS = re.compile(r"\d+(?:\.\d+)?s?")
 
+HALF_HOUR_S = 1800.0
+SOME_SECONDS_S = 30.0
+
 LACKS = re.compile(
     r"no such (?:file|device|process)|permission denied|not permitted|is (?:not )?a directory"
     r"|n(?:o|')t (?:found|exist)|\bmissing\b|\binvalid\b|\bunknown\b|\bunsupported\b|prerequisites"
@@ -40,7 +44,8 @@ LACKS = re.compile(
 NOT_A_SETTING = re.compile(
     r"no space left|input/output error|read-only file ?system|connection refused|timed? ?out"
     r"|deadline exceeded|x509|certificate|cannot allocate|out of memory|too many open|\bpanic\b"
-    r"|\bcorrupt|checksum|\bpid file\b|still running|context canceled|\bEOF\b",
+    r"|\bcorrupt|checksum|\bpid file\b|still running|context canceled|\bEOF\b"
+    r"|dial (?:unix|tcp)|connection error|transport",
     re.IGNORECASE,
 )
 """Of what a daemon says when it will not start: what it misses, and what is no setting's fault."""
@@ -89,6 +94,25 @@ def _by_a_second(jump: Fact) -> bool:
     return not SECONDS.fullmatch(told) or float(told.removesuffix("s")) >= 1.0
 
 
+def _shown_s(read: Fact) -> float | None:
+    try:
+        return datetime.fromisoformat(f"{read.detail.get('time', '')}+00:00").timestamp()
+    except ValueError:
+        return None
+
+
+def _clocks_differ(case: Case) -> tuple[Fact, ...]:
+    """Two clocks read in one breath; a difference of whole half hours is one of zones."""
+    read = case.of(Kind.CLOCK_READ)
+    shown = {f.detail.get("clock", ""): _shown_s(f) for f in read}
+    system_s, hardware_s = shown.get("Universal"), shown.get("RTC")
+    if system_s is None or hardware_s is None:
+        return ()
+    apart_s = abs(system_s - hardware_s)
+    by_zone = abs(apart_s - HALF_HOUR_S * round(apart_s / HALF_HOUR_S)) < SOME_SECONDS_S
+    return () if by_zone else read
+
+
 def clock_or_cert(case: Case) -> Hypothesis | None:
     """A certificate is outside its time or of another authority, or the clock is wrong."""
     evidence: list[Evidence] = []
@@ -106,6 +130,8 @@ def clock_or_cert(case: Case) -> Hypothesis | None:
         evidence.extend(told_again(certificates))
     if told_jumps := of_strength("strong", jumps, default="strong"):
         evidence.append(reason(FAIR, "the clock was set or jumped", told_jumps))
+    elif differ := _clocks_differ(case):
+        evidence.append(reason(FAIR + 0.05, "the node's two clocks differ by minutes", differ))
     elif jumps:
         evidence.append(reason(WEAK, "nobody keeps the node's clock", jumps))
     return hypothesis(Cause.CLOCK_OR_CERT, evidence)

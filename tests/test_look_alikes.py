@@ -104,6 +104,7 @@ def starved_node(used_s: float, *, waited_s: float = 0.0) -> list[Sample]:
 def test_a_runtime_that_gets_few_turns_is_starved_of_processors() -> None:
     found = diagnose(incident(MONITOR, CHANGED), samples=starved_node(0.03))
     assert found.cause is Cause.CPU_STARVATION
+    assert found.offender is None, "it is the one that was starved, if the only one counted"
 
 
 def test_a_runtime_that_stands_still_beside_busy_processors_is_not_starved() -> None:

@@ -23,6 +23,9 @@ BASELINE_S = 5 * LOOK_BACK_S
 
 _AS_HIGH_AS = 0.8
 _AS_MUCH_AS = 0.5
+_LEAST_CORES = 0.25
+"""Who used less starved nobody, however little the others used that are counted here."""
+
 _BLIND_BELOW = 0.8  # of the disk's bytes were seen in control groups
 
 _OfGroup = Callable[[CgroupCounters], float]
@@ -45,6 +48,7 @@ class _Count:
     of_group: _OfGroup
     of_disk: _OfDisk | None
     rate: Callable[[float], str]
+    least_s: float = 0.0  # a second: below it nobody is named, whatever the share
 
 
 _BYTES = _Count(
@@ -60,7 +64,11 @@ _OPERATIONS = _Count(
     lambda each_s: f"{each_s:.0f} a second",
 )
 _CPU = _Count(
-    "of all processor time", lambda group: group.cpu_s, None, lambda each_s: f"{each_s:.1f} cores"
+    "of all processor time",
+    lambda group: group.cpu_s,
+    None,
+    lambda each_s: f"{each_s:.1f} cores",
+    _LEAST_CORES,
 )
 
 
@@ -107,9 +115,9 @@ def _by(count: _Count, window: Sequence[Sample]) -> Mover | None:
     if not whole or not moved:
         return None
     owner, most = max(moved.items(), key=lambda item: item[1])
-    if most < FAIR_SHARE * whole:
-        return None
     span_s = window[-1].at_s - window[0].at_s
+    if most < FAIR_SHARE * whole or most < count.least_s * span_s:
+        return None
     method = (
         f"moved {100 * most / whole:.0f} % {count.what} ({count.rate(most / span_s)}) in the "
         f"{span_s:.0f} s before, by cgroup counters"

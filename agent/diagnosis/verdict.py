@@ -126,7 +126,13 @@ def _why(case: Case, diagnosis: Diagnosis) -> str:
         return "; why is not in what was given"
     if diagnosis.cause in (Cause.NODE_DRAIN, Cause.CONTAINER_OOM):
         return ""
+    if diagnosis.cause is Cause.NODE_REBOOT and _nobody_ordered(diagnosis):
+        return ", because the node went down without an ordered shutdown"
     return f", because {BECAUSE[diagnosis.cause]}"
+
+
+def _nobody_ordered(diagnosis: Diagnosis) -> bool:
+    return diagnosis.killer is not None and diagnosis.killer.kind is KillerKind.POWER
 
 
 def _who(diagnosis: Diagnosis) -> str:

@@ -146,6 +146,5 @@ CLUSTER = {
                 says=(_OUTAGE, _QUORUM),
             ),
         ),
-        killable=False,
     ),
 }  # fmt: skip

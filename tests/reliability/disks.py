@@ -82,7 +82,6 @@ DISKS = {
         _disk_stalls,
         (BY_BACKUP,),
         f"{WRITTEN}, a loop device frozen",
-        killable=False,
     ),
     "journal partition full": Scenario(
         "nothing can be logged when docker is killed: all there is are two pods re-created",
@@ -90,6 +89,5 @@ DISKS = {
         _NOBODY_SAW,
         f"{WRITTEN} to a full tmpfs",
         journal_bytes=_JOURNAL_BYTES,
-        killable=False,
     ),
 }

@@ -25,6 +25,9 @@ _SQUEEZED = Strain(
         "report-7": Load(read_bytes=90 * _MB, refaults=20_000, stalled_share=0.5),
     },
 )
+_HOG = {"report-7": Load(cpu_share=1.9)}
+_BUSY = Strain(cpu_share=0.9, runtime_cpu_share=0.03, loads=_HOG)
+_FROZEN = Strain(cpu_share=0.9, runtime_cpu_share=0.0, loads=_HOG)
 KILL = incident("io_saturation", killer="health_monitor", pods=HURT, alert=PAGE)
 BY_BACKUP = replace(KILL, offender="pg-backup-1")
 _OOM = incident("container_oom", killer="oom_killer", pods=("report-7",), alert=SILENT)
@@ -70,6 +73,16 @@ def _client_killed(stage: Stage) -> None:
     stage.backup_is_killed()
     stage.machine.hung.set()
     time.sleep(STRAINED_S)
+    _killed(stage)
+
+
+def _starved(stage: Stage) -> None:
+    stage.strain(_BUSY, STRAINED_S)
+    _killed(stage)
+
+
+def _frozen(stage: Stage) -> None:
+    stage.strain(_FROZEN, STRAINED_S)
     _killed(stage)
 
 
@@ -124,6 +137,16 @@ KILLS = {
                 never=frozenset({"pg-backup-1", "pg-0"}),
             ),
         ),
+    ),
+    "processors busy": Scenario(
+        "tasks wait for a processor 90 % of the time; dockerd gets a thirtieth of one, and is late",
+        _starved,
+        (replace(KILL, causes=frozenset({"cpu_starvation"}), offender="report-7"),),
+    ),
+    "dockerd frozen": Scenario(
+        "dockerd stands still (as after SIGSTOP), while tasks wait for a processor just as much",
+        _frozen,
+        (replace(KILL, causes=frozenset({"runtime_hang"}), never=frozenset({"report-7", "pg-0"})),),
     ),
     "API server down": Scenario(
         "the founding incident; the API server is away from before it to 6 s after",

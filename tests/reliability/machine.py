@@ -23,6 +23,7 @@ class Load:
     written_bytes: int = 10_000
     refaults: int = 0
     stalled_share: float = 0.0
+    cpu_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,9 @@ class Strain:
 
     io_share: float = 0.02
     memory_share: float = 0.0
+    cpu_share: float = 0.0
+    runtime_cpu_share: float = 0.01
+    """How much of one processor dockerd gets; none while it is frozen."""
     available_kib: int = 4_000_000
     loads: Mapping[str, Load] = field(default_factory=dict)
 
@@ -48,6 +52,8 @@ class Machine:
     hung: threading.Event = field(default_factory=threading.Event)
     _io_us: float = 0.0
     _memory_us: float = 0.0
+    _cpu_us: float = 0.0
+    _runtime_us: float = 0.0
     _uses: dict[str, Use] = field(default_factory=dict)
 
     def step(self, passed_s: float) -> None:
@@ -55,6 +61,8 @@ class Machine:
         strain = self.strain
         self._io_us += strain.io_share * passed_s * 1e6
         self._memory_us += strain.memory_share * passed_s * 1e6
+        self._cpu_us += strain.cpu_share * passed_s * 1e6
+        self._runtime_us += strain.runtime_cpu_share * passed_s * 1e6
         total = Use()
         for name, uid in self.uids.items():
             load = strain.loads.get(name, Load())
@@ -67,16 +75,17 @@ class Machine:
                 refaults=int(load.refaults * passed_s),
                 major_faults=int(load.refaults * passed_s) // 8,
                 stalled_us=int(load.stalled_share * passed_s * 1e6),
+                cpu_us=int(load.cpu_share * passed_s * 1e6),
             )
             self.tree.write(self.tree.pod_path(uid), self._uses[name])
             used = self._uses[name]
             total = total.more(
                 read_bytes=used.read_bytes, write_bytes=used.write_bytes, refaults=used.refaults
             )
-        self.tree.write("system.slice/docker.service", Use(cpu_us=1000, memory_bytes=50 << 20))
-        self.tree.pressure(
-            int(self._io_us), 1000, int(self._memory_us), io_pct=100 * strain.io_share
-        )
+        runtime = Use(cpu_us=int(self._runtime_us), memory_bytes=50 << 20)
+        self.tree.write("system.slice/docker.service", runtime)
+        waited_us = (int(self._io_us), int(self._cpu_us), int(self._memory_us))
+        self.tree.pressure(*waited_us, io_pct=100 * strain.io_share)
         self.tree.memory(strain.available_kib, total.refaults)
         sectors = (total.read_bytes // _SECTOR_BYTES, total.write_bytes // _SECTOR_BYTES)
         self.tree.disks({"vda": sectors})

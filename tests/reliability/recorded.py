@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.times import parse
-from tests.agents import NODE, now_us
+from tests.agents import MONITOR, NODE, now_us
 from tests.fake_pods import stamp
 from tests.reliability.machine import Load, Strain
 from tests.reliability.scenario import NOTICE, PAGE, RECORDED, SILENT, Expected, Scenario
@@ -20,6 +20,8 @@ from tests.replay import Entry, entry, paced, play, read_entries
 STORIES = Path(__file__).resolve().parents[1] / "stories"
 _LASTS_S = 12.0
 _EARLIER_S = 1.0
+_LATE_S = 2.0
+_STOPPING = "Stopping docker.service"
 _BACKUP = Strain(io_share=0.3, loads={"pg-0": Load(read_bytes=20_000_000)})
 
 
@@ -106,6 +108,23 @@ def _story(story: str, says: str, alert: str, *, during_backup: bool = False) ->
     return Scenario(says, act, _truth(story, alert), RECORDED)
 
 
+def _monitor_meets_restart(stage: Stage) -> None:
+    """The journal of a restart; the monitor of 2018 speaks 2 s after docker was asked to stop."""
+    shows_pods(stage, "planned-restart")
+    time.sleep(_EARLIER_S)
+    entries = paced(journal_of("planned-restart"), now_us() + 200_000, _LASTS_S)
+    stop = next(at for at, one in enumerate(entries) if one.get("MESSAGE").startswith(_STOPPING))
+    for _ in play(stage.journal, entries[: stop + 1]):
+        pass
+    time.sleep(_LATE_S)
+    where = {name: entries[stop].get(name) for name in ("_BOOT_ID", "_MACHINE_ID")}
+    stage.strikes([entry(now_us(), "Docker daemon failed!", _SYSTEMD_UNIT=MONITOR, **where)])
+    tells(stage, "planned-restart")
+    left = paced(entries[stop + 1 :], now_us() + 200_000, _LASTS_S / 2)
+    for _ in play(stage.journal, left):
+        pass
+
+
 def _reboot(stage: Stage) -> None:
     """The agent ends with its node, and starts with it."""
     shows_pods(stage, "reboot")
@@ -173,6 +192,12 @@ RECORDINGS = {
         "monitor-kill-2020", "dockerd hung (SIGSTOP); `systemctl kill` by the later monitor", PAGE
     ),
     "planned restart": _story("planned-restart", "`systemctl restart docker`", SILENT),
+    "planned restart, monitor on": Scenario(
+        "the same, and the monitor of 2018 finds no docker: it says that it kills it",
+        _monitor_meets_restart,
+        _truth("planned-restart", SILENT),
+        f"{RECORDED}, the monitor's line written",
+    ),
     "planned upgrade": _story(
         "upgrade",
         "apt re-installs docker.io and restarts it while an announced backup reads 20 MB/s",
@@ -186,15 +211,12 @@ RECORDINGS = {
     "spoofed kill lines": _story(
         "spoofed-kill", "eight of them: containers, logger, forged fields", SILENT
     ),
-    "reboot": Scenario(
-        "in order, by systemctl", _reboot, _truth("reboot", SILENT), RECORDED, killable=False
-    ),
+    "reboot": Scenario("in order, by systemctl", _reboot, _truth("reboot", SILENT), RECORDED),
     "power loss": Scenario(
         "the same journal without its shutdown, and with a kernel's first line; "
         "SIGKILL to the agent, which starts with the node",
         _power_loss,
         _lost_power(),
         f"{RECORDED}, its shutdown cut off",
-        killable=False,
     ),
 }

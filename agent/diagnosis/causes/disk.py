@@ -149,8 +149,10 @@ def _blocked(case: Case) -> list[Evidence]:
     tasks = {f.detail.get("comm", f.text) for f in hung}
     if writers:
         evidence.append(reason(WEAK, "the kernel's own writers were blocked", writers))
-        if len(tasks) > len({f.detail.get("comm", "") for f in writers}):
-            evidence.append(reason(HINT, "and tasks that waited for them", hung))
+        others = len(tasks) - len({f.detail.get("comm", "") for f in writers})
+        if others:
+            weight = HINT if others == 1 else HINT + 0.1
+            evidence.append(reason(weight, "and tasks that waited for them", hung))
     elif len(tasks) > 1:
         evidence.append(reason(WEAK - 0.05, "several tasks were blocked in the kernel", hung))
     elif hung:

@@ -28,11 +28,12 @@ FEW_PROCESSES = 3
 REREAD_S = 60.0
 """Events of one start of the kubelet carry ages of whole minutes."""
 
-USER_PAGE = "(GFP_HIGHUSER_MOVABLE)"
+USER_PAGE = re.compile(r"\(GFP_HIGHUSER_MOVABLE\b|gfp_mask=0x2[08][01]da\b")
 """A charge to a limit keeps only the bits that say how to reclaim (mm/memcontrol.c)."""
 
 SEEN = {
     "reclaim": "the kernel's page reclaim ran without a break",
+    "top": "the node's memory was used up, as kubectl top shows it",
     "free": "less memory was available than the kubelet evicts at",
 }
 
@@ -184,7 +185,7 @@ def _shortage(case: Case) -> list[Evidence]:
     if frames and case.has(Kind.OOM_INVOKED) and not case.has(Kind.OOM_IN_MEMCG, Kind.OOM_AT_LIMIT):
         says = "the page allocator asked for the kill, no container's limit did"
         found.append(reason(FAIR + 0.1, says, frames))
-    asked = case.of(Kind.OOM_INVOKED, where=lambda f: USER_PAGE in f.text)
+    asked = case.of(Kind.OOM_INVOKED, where=lambda f: bool(USER_PAGE.search(f.text)))
     if asked and not case.has(Kind.OOM_IN_MEMCG, Kind.OOM_AT_LIMIT, Kind.CONTAINER_OOM):
         says = "the page that could not be had was a process's own, and no limit was charged for it"
         found.append(reason(FAIR + 0.1, says, asked))

@@ -1,8 +1,8 @@
 """The replication connection, through `psycopg.pq`, and the ways out of it.
 
 A client that dies lets the server read on with nobody to slow it, up to the end of a 1 GB segment.
-So every way out of here sends a cancel *before* the socket closes, and drains nothing afterwards:
-what was cancelled goes on at full speed for as long as somebody takes what it sends.
+So every way out of here cancels (`cancel`) *before* the socket closes, and drains nothing
+afterwards: what was cancelled goes on at full speed for as long as somebody takes what it sends.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class Session:
         return self._abort.wait_ready(self._pg.socket, patience_s)
 
     def cancel(self) -> None:
-        """Tell the server to stop; from any thread, once. It stops when the socket closes."""
+        """Tell the server to stop; from any thread. Over a unix socket it stops at ``close``."""
         if not self._idle:
             self._cancel.pull()
 
@@ -210,6 +210,7 @@ class Session:
         """Leave nothing running: cancel first, unless there is nothing to cancel."""
         if self._pg.status == pq.ConnStatus.OK:
             self.cancel()
+        self._cancel.retire()
         self._pg.finish()
 
     def _must(self) -> pq.abc.PGresult:

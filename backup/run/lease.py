@@ -80,10 +80,11 @@ class Held:
                 Exit.LOCKED,
             )
 
-    def release(self) -> None:
+    def release(self) -> str:
         """Let go, so that the next need not wait; it runs out by itself where nobody answers."""
         self._election.resign()
         self._leases.api.close()
+        return ""
 
     def _read(self) -> Lease:
         try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,13 +21,13 @@ from backup import metrics
 from backup.abort import Abort, by_signal
 from backup.exits import Exit, Failure, status_of
 from backup.run.governed import Governed, View, govern
-from backup.run.lease import EVERY_S, lease_of
+from backup.run.holds import Holds, held
 from backup.run.ledger import Ledger, Phase
 from backup.run.progress import Progress, Sight, duration, size
 from backup.run.settings import Miss, Settings
 from backup.run.taking import Run, take
 from backup.store.layout import Published, is_id, new_id
-from backup.store.lock import Keeper, acquire
+from backup.store.lock import Keeper
 from backup.store.seal import load_key
 from backup.store.store import Store
 from backup.store.upload import Place
@@ -90,10 +89,7 @@ class _Shift:
         with contextlib.ExitStack() as scope:
             scope.callback(self._abort.close)
             scope.enter_context(_caught(self._abort))
-            keepers = [
-                *scope.enter_context(_leased(settings.lease, self._desk, self._abort)),
-                scope.enter_context(_locked(store, self._desk, self._say)),
-            ]
+            keepers = scope.enter_context(held(self._holds(store)))
             scope.enter_context(
                 metrics.served(self.values, settings.metrics_port, settings.outlet.database)
             )
@@ -135,6 +131,18 @@ class _Shift:
                 found[("last_success_timestamp_seconds", "")] = now_s
                 found[("achieved_bytes_per_second", "")] = ledger.read_bytes / elapsed_s
         return found
+
+    def _holds(self, store: Store) -> Holds:
+        desk, settings = self._desk, self._settings
+        return Holds(
+            store,
+            settings.lease,
+            settings.lock_wait_s,
+            desk.access,
+            desk.clock_s,
+            self._abort.sleep,
+            self._say,
+        )
 
     @contextlib.contextmanager
     def _governed(self) -> Iterator[Governed]:
@@ -234,39 +242,6 @@ def _caught(abort: Abort) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _locked(store: Store, desk: Desk, say: Callable[[str], None]) -> Iterator[Keeper]:
-    lock = acquire(store, f"{_ourselves()}, backup run", desk.clock_s())
-    for warning in lock.warnings:
-        say(warning)
-    keeper = Keeper(lock, desk.clock_s)
-    keeper.start()
-    try:
-        yield keeper
-    finally:
-        keeper.stop()
-
-
-@contextlib.contextmanager
-def _leased(name: str, desk: Desk, abort: Abort) -> Iterator[list[Keeper]]:
-    """Hold the Lease that was asked for, if one was."""
-    if not name:
-        yield []
-        return
-    lease = lease_of(desk.access(), name, _ourselves(), desk.clock_s)
-    lease.acquire(abort.sleep)
-    keeper = Keeper(lease, desk.clock_s, EVERY_S)
-    keeper.start()
-    try:
-        yield [keeper]
-    finally:
-        keeper.stop()
-
-
-def _ourselves() -> str:
-    return f"{socket.gethostname()} pid {os.getpid()}"
 
 
 def _leave(failure: Failure, say: Callable[[str], None]) -> None:

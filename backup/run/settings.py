@@ -51,6 +51,8 @@ class Settings:
     fast_checkpoint: bool = False
     lease: str = ""
     """A Lease to hold meanwhile, in the namespace we run in; nothing: none."""
+    lock_wait_s: float = 0.0
+    """For so long another run is waited for, which may be dead; then it is exit status 4."""
     metrics_port: int | None = None
     outlet: Outlet = field(default_factory=Outlet)
 
@@ -96,6 +98,7 @@ def from_options(options: argparse.Namespace) -> Settings:
         raise UserError("where to?", "--to file:///dir, s3://bucket/prefix, gs://… or az://…")
     ceiling, deadline = picked.text("ceiling"), picked.text("deadline")
     key_file, lease = picked.text("encrypt_key_file"), picked.text("lease")
+    lock_wait = picked.text("lock_wait")
     return Settings(
         dsn=picked.text("dsn"),
         to=picked.text("to"),
@@ -108,6 +111,7 @@ def from_options(options: argparse.Namespace) -> Settings:
         label=(picked.text("label") or "knockon")[:_MOST_LABEL],
         fast_checkpoint=picked.flag("fast_checkpoint"),
         lease=checked_name(lease) if lease else "",
+        lock_wait_s=duration_s(lock_wait) if lock_wait else 0.0,
         metrics_port=picked.port("metrics_port"),
         outlet=_outlet(picked, picked.text("to")),
     )
@@ -150,6 +154,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--label", metavar="TEXT", help="goes into backup_label")
     add("--fast-checkpoint", action="store_true", default=None, help="a burst of writes at start")
     add("--lease", metavar="NAME", help="in a pod: hold this Lease meanwhile; others wait")
+    add("--lock-wait", metavar="4m", help="wait for another run, which may be dead; default: not")
     add("--metrics-port", type=int, metavar="PORT", help="serve /metrics while running")
     add_outlet(parser)
 
@@ -210,6 +215,7 @@ _KEYS = frozenset(
             "probe",
             "label",
             "lease",
+            "lock_wait",
         ),
         *("fast_checkpoint", "metrics_port", "metrics_textfile", "metrics_pushgateway", "name"),
     }

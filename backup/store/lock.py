@@ -82,12 +82,18 @@ class Lock:
             ) from None
         self._mine = mine
 
-    def release(self) -> None:
-        """Give it back; it is no error when it is gone, or when the store is."""
+    def release(self) -> str:
+        """Give it back; when the store refuses, return the sentence that says what follows."""
         try:
             self._store.remove_if(LOCK_KEY, self._version)
-        except (Taken, Missing, StoreFailed):
-            return  # it expires by itself
+        except (Taken, Missing):
+            return ""
+        except StoreFailed as failed:
+            return (
+                f"the lock could not be given back ({failed.message}): for {span(LIFE_S + GRACE_S)}"
+                " other runs will find it held, unless they use --lock-wait"
+            )
+        return ""
 
 
 def acquire(store: Store, holder: str, now_s: float) -> Lock:
@@ -175,8 +181,8 @@ class Renewed(Protocol):
     def renew(self, now_s: float) -> None:
         """Prolong it, or fail because somebody else has it now."""
 
-    def release(self) -> None:
-        """Give it back."""
+    def release(self) -> str:
+        """Give it back; return what has to be said of it, mostly nothing."""
 
 
 class Keeper:
@@ -194,12 +200,11 @@ class Keeper:
         """Begin to renew."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop renewing and release the lock."""
+    def stop(self) -> str:
+        """Stop renewing and release the lock; return what has to be said of that."""
         self._stopping.set()
         self._thread.join()
-        if self.lost is None:
-            self._lock.release()
+        return self._lock.release() if self.lost is None else ""
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):

@@ -163,6 +163,8 @@ def test_a_store_that_refuses_half_way(
     assert ending.status == Exit.FAILED, ending.said
     assert words in ending.last_line
     assert hint in ending.last_line
+    assert "the lock could not be given back" in ending.said
+    assert "for 3 min other runs will find it held" in ending.said
     assert not bucket.valve.puts("knockon.json")
     assert_nothing_left(noisy, ending)
 

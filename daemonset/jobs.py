@@ -35,6 +35,7 @@ class Job:
     container: client.V1Container
     volumes: tuple[client.V1Volume, ...]
     placed_by: Context
+    speaks_to_api: bool = False
 
 
 def cron_job(context: Context, job: Job) -> client.V1CronJob:
@@ -111,7 +112,7 @@ def _pod(context: Context, job: Job) -> client.V1PodSpec:
     return client.V1PodSpec(
         restart_policy="Never",
         service_account_name=f"{context['name']}-{BACKUP}",
-        automount_service_account_token=False,
+        automount_service_account_token=job.speaks_to_api,
         enable_service_links=False,
         termination_grace_period_seconds=job.grace_s,
         image_pull_secrets=pull_secrets(context),

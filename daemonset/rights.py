@@ -54,6 +54,17 @@ def lease_rights() -> Iterator[Right]:
     yield Right(LEASES, "leases", "update", "to take it, renew it, and let go of it")
 
 
+def run_rights() -> Iterator[Right]:
+    """Yield the rights of a backup run in its own namespace, where a Lease is asked for."""
+    yield Right(LEASES, "leases", "create", "the Lease, the first time; no name can be given here")
+
+
+def run_lease_rights() -> Iterator[Right]:
+    """Yield the rights of a backup run on that one Lease."""
+    yield Right(LEASES, "leases", "get", "who backs up now")
+    yield Right(LEASES, "leases", "update", "to take it, renew it, and let go of it")
+
+
 def reader_rights() -> Iterator[Right]:
     """Yield what a person needs who asks from a laptop (`knockon why`, `knockon incidents`)."""
     yield Right(CORE, "pods", "get", "where the pod is that is asked about")

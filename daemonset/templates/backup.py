@@ -1,7 +1,8 @@
 """The base backup, once a day.
 
-Never two at a time, retried once, ended after its deadline and the lateness it is granted; the
-governor keeps its own deadline before that. SIGTERM leaves it a minute, in which it cancels the
+Never two at a time, retried once (the second waits for the lock of a first that was killed), ended
+after its deadline and the lateness it is granted; the governor keeps its own deadline before that.
+SIGTERM leaves it a minute, in which it cancels the
 query (PQcancel) before the socket closes, so that the server stops reading. Secrets are files:
 pg_service.conf with host, user and password, and the encryption key.
 """
@@ -25,9 +26,12 @@ from daemonset.jobs import (
 )
 from daemonset.parts import BACKUP, fixed_memory, locked_down, meta
 
+LOCK_WAIT = "4m"
+"""A killed run's lock is free after three minutes, its Lease after two."""
+
 
 def template(context: Context) -> list[object] | None:
-    """Return the CronJob and its account, which has no rights."""
+    """Return the CronJob and its account, which has no rights but on backup.lease."""
     wanted = context["backup"]
     if not (wanted["enabled"] or context["restoreTest"]["enabled"]):
         return None
@@ -64,6 +68,7 @@ def _backup(context: Context) -> list[object]:
         container=_container(context, [mount for _, mount in files]),
         volumes=tuple(volume for volume, _ in files),
         placed_by=wanted,
+        speaks_to_api=bool(wanted["lease"]),
     )
     return [cron_job(context, job)]
 
@@ -92,6 +97,9 @@ def _arguments(wanted: Context) -> list[str]:
     args = ["backup", "run", "--dsn", f"service={wanted['service']}", "--to", to]
     args += ["--deadline", f"{wanted['deadlineHours']}h", "--on-miss", wanted["onMiss"]]
     args += ["--wal", wanted["wal"]]
+    args += ["--lock-wait", LOCK_WAIT]
+    if wanted["lease"]:
+        args += ["--lease", wanted["lease"]]
     if wanted["ceiling"]:
         args += ["--ceiling", wanted["ceiling"]]
     if wanted["keySecret"]:

@@ -22,9 +22,9 @@ def template(context: Context) -> list[object] | None:
     lease = context["backup"]["lease"]
     if not (context["backup"]["enabled"] and lease):
         return None
-    here = job_meta(context, BACKUP)
+    here, name = job_meta(context, BACKUP), f"{context['name']}-{BACKUP}"
     rules = [*policy_rules(run_rights()), *policy_rules(run_lease_rights(), checked_name(lease))]
-    subject = client.RbacV1Subject(kind="ServiceAccount", name=here.name, namespace=here.namespace)
+    subject = client.RbacV1Subject(kind="ServiceAccount", name=name, namespace=here.namespace)
     version = f"{GROUP}/v1"
     return [
         client.V1Role(api_version=version, kind="Role", metadata=here, rules=rules),
@@ -32,7 +32,7 @@ def template(context: Context) -> list[object] | None:
             api_version=version,
             kind="RoleBinding",
             metadata=here,
-            role_ref=client.V1RoleRef(api_group=GROUP, kind="Role", name=here.name),
+            role_ref=client.V1RoleRef(api_group=GROUP, kind="Role", name=name),
             subjects=[subject],
         ),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import time
@@ -16,23 +15,12 @@ from backup.metrics import file_name, named_after
 from backup.store.layout import Role, from_json
 from backup.store.seal import Key
 from tests.backup.client import (
-    PACE_BYTES_PER_S,
     command,
     finish,
     paced_run,
-    read_bytes,
-    read_until_gone,
     start_paced,
 )
 from tests.backup.cluster import Cluster, free_port
-
-MAX_RATE = 40e6
-HEARD_S = 0.1
-"""On a busy machine the client hears of the signal so late, and reads on until then."""
-
-CANCELLED_MOST_BYTES = 1e6 + HEARD_S * PACE_BYTES_PER_S
-KILLED_MOST_S = 0.25
-"""The server looks after each eighth of a second's MAX_RATE, and only where it must wait then."""
 
 
 @pytest.fixture
@@ -92,50 +80,6 @@ def test_over_tcp_too(small: Cluster, target: str) -> None:
     assert small.quiet()
 
 
-def killed_at_random(
-    primary: Cluster, target: str, seed: int, number: signal.Signals
-) -> tuple[int, int, str]:
-    """Kill a run; how much the server read afterwards, the status, and what was said."""
-    chance = random.Random(seed)
-    dsn = primary.dsn if seed % 2 else primary.tcp_dsn
-    process = start_paced(*run_of(dsn, target, "--wal", chance.choice(["fetch", "stream"])))
-    try:
-        pid = primary.backup_pid()
-        time.sleep(chance.uniform(0.0, 5.0))
-        before = read_bytes(pid)
-        process.send_signal(number)
-        assert before is not None, "it was done before it was killed"
-        read_after = read_until_gone(pid, before)
-        status, said = finish(process)
-    finally:
-        process.kill()
-    return read_after, status, said
-
-
-def assert_harmless(primary: Cluster, target: str, seed: int) -> None:
-    term = seed % 4 < 2
-    number = signal.SIGTERM if term else signal.SIGKILL
-    read_after, status, said = killed_at_random(primary, target, seed, number)
-    most = CANCELLED_MOST_BYTES if term else KILLED_MOST_S * MAX_RATE
-    assert read_after <= most, f"{read_after / 1e6:.1f} MB after {number.name}"
-    if term:
-        assert status == 6
-        assert "stopped by SIGTERM" in said
-    assert primary.quiet()
-    assert published(target) == []
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_a_killed_client_leaves_the_disk_alone(primary: Cluster, target: str, seed: int) -> None:
-    assert_harmless(primary, target, seed)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 150))
-def test_a_client_killed_at_any_moment(primary: Cluster, target: str, seed: int) -> None:
-    assert_harmless(primary, target, seed)
-
-
 def test_a_later_run_works(small: Cluster, target: str) -> None:
     process = start_paced(*run_of(small.dsn, target))
     small.backup_pid()
@@ -143,13 +87,6 @@ def test_a_later_run_works(small: Cluster, target: str) -> None:
     assert finish(process)[0] == 6
     assert paced_run(*run_of(small.dsn, target))[0] == 0
     assert len(published(target)) == 1
-
-
-def test_without_the_cancel_the_server_reads_on(primary: Cluster, target: str) -> None:
-    """What SIGKILL costs is bounded by MAX_RATE alone: it is the brake that outlives us."""
-    read_after, status, _ = killed_at_random(primary, target, 3, signal.SIGKILL)
-    assert status == -signal.SIGKILL
-    assert read_after <= KILLED_MOST_S * MAX_RATE
 
 
 @pytest.fixture

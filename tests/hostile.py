@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from agent.model import BlindSpot, Evidence, Hypothesis, Kind, Link, Trust
+from agent.model import BlindSpot, Diagnosis, Evidence, Hypothesis, Kind, Link, Trust
 from agent.report.view import Asked, Origin, Report, report
 from tests.full_node import an_hour, probes
 from tests.handmade import fact as made
@@ -24,8 +24,8 @@ TEXTS = (
 )
 
 
-def hostile_report(text: str, *, found: bool = True) -> Report:
-    """Return a report in which every text is this one."""
+def hostile_diagnosis(text: str) -> Diagnosis:
+    """Return a diagnosis in which every text is this one."""
     diagnosis = founding(verdict=text)
     assert diagnosis.killer
     assert diagnosis.offender
@@ -34,7 +34,7 @@ def hostile_report(text: str, *, found: bool = True) -> Report:
     proof = Evidence(0.5, text, (said,))
     facts = (*diagnosis.incident.facts, said)
     spots = (BlindSpot(text, text, 1.0, 2.0),)
-    diagnosis = replace(
+    return replace(
         diagnosis,
         incident=replace(diagnosis.incident, id=text, node=text, facts=facts, blind=spots),
         chain=(*diagnosis.chain, Link(diagnosis.chain[0].at_s, text, text)),
@@ -51,6 +51,11 @@ def hostile_report(text: str, *, found: bool = True) -> Report:
         missing=(text,),
         advice=(text,),
     )
+
+
+def hostile_report(text: str, *, found: bool = True) -> Report:
+    """Return a report in which every text is this one."""
+    diagnosis = hostile_diagnosis(text)
     return report([diagnosis, diagnosis], _origin(text), asked=_asked(text, found))
 
 

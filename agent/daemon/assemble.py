@@ -29,8 +29,10 @@ from agent.daemon.minutes import Minutes, minutes_before
 from agent.daemon.notify import notify
 from agent.daemon.places import node_name, questions_of, ring_path, rule_files
 from agent.daemon.recent import Recent
+from agent.daemon.reports import Reports, rendered
 from agent.daemon.rounds import run
 from agent.daemon.seconds import Seconds
+from agent.daemon.spare import spare_bytes
 from agent.daemon.state import MOST_FACTS, Memory, Past, load_past
 from agent.daemon.store import Store
 from agent.daemon.stumbles import Stumbles
@@ -207,7 +209,14 @@ class Agent:
     def _serve(self, metrics: Metrics, store: Store) -> None:
         about = About(node_name(self.config), self.config.probe.killer_timeout_s)
         ring = ring_path(self.config) if self.config.recorder.enabled else None
-        pages = Pages(metrics.page, self.pulse, store, self.recent, about, ring)
+        reports = Reports(
+            Path(self.config.state.directory) / "reports",
+            store,
+            rendered(ring),
+            spare_bytes,
+            lambda result: metrics.add("reports_total", 1, result),
+        )
+        pages = Pages(metrics.page, self.pulse, store, self.recent, about, ring, reports)
         self.server = serve(self.config.http, pages)
         if self.server is not None:
             self.log.say(f"Listening on port {self.server.port}.", port=self.server.port)

@@ -1,4 +1,4 @@
-"""The one port: metrics, health, and the incidents of this node: JSON, and a page to look at.
+"""The one port: metrics, health, and this node's incidents: JSON, reports, and a page to look at.
 
 Nothing can be changed.
 
@@ -22,6 +22,7 @@ from agent.daemon.exposition import CONTENT_TYPE
 from agent.daemon.listener import Answer, Answering, HttpServer
 from agent.daemon.page.document import page
 from agent.daemon.recent import Recent, number_asked
+from agent.daemon.reports import Reports
 from agent.daemon.store import Store
 from agent.report.jsonform import SCHEMA
 
@@ -30,6 +31,7 @@ _JSON = "application/json"
 _PACKED = "application/zlib"
 _RING = "application/octet-stream"
 _TEXT = "text/plain; charset=utf-8"
+_NO_PAGE = Answer(404, _TEXT, b"there is no such page\n")
 
 
 class Pulse:
@@ -69,6 +71,7 @@ class Pages:
     recent: Recent = field(default_factory=Recent)
     about: About = field(default_factory=About)
     ring: Path | None = None
+    reports: Reports | None = None
 
     def answer(self, path: str, query: str = "") -> Answer:
         """Give status, content type and body of one path."""
@@ -83,16 +86,22 @@ class Pages:
         if path == "/incidents":
             return _json({"schema": SCHEMA, "incidents": self.store.summaries()})
         if path.startswith("/incidents/"):
-            name, _, part = path.removeprefix("/incidents/").partition("/")
-            if part == "" and (found := self.store.document(name)) is not None:
-                return Answer(200, _JSON, found)
-            if part == "diagnosis" and (found := self.store.diagnosis(name)) is not None:
-                return Answer(200, _PACKED, found)
+            found = self._of_incident(*path.removeprefix("/incidents/").partition("/")[::2])
+            return found or _NO_PAGE
         if path == "/recorder.ring" and self.ring and self.ring.is_file():
             return Answer(200, _RING, b"", file=self.ring)
         if path == "/live":
             return _json({**asdict(self.about), **self.recent.since(number_asked(query))})
-        return page() if path == "/" else Answer(404, _TEXT, b"there is no such page\n")
+        return page() if path == "/" else _NO_PAGE
+
+    def _of_incident(self, name: str, part: str) -> Answer | None:
+        if part == "report":
+            return self.reports.answer(name) if self.reports else None
+        if part == "" and (found := self.store.document(name)) is not None:
+            return Answer(200, _JSON, found)
+        if part == "diagnosis" and (found := self.store.diagnosis(name)) is not None:
+            return Answer(200, _PACKED, found)
+        return None
 
 
 def serve(settings: HttpSettings, pages: Answering) -> HttpServer | None:

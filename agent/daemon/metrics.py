@@ -110,6 +110,12 @@ TABLE: tuple[Told, ...] = (
     _counter(
         "facts_dropped_total", "source", "Facts the bounded inbox had no room for.", _BY_SOURCE
     ),
+    _counter(
+        "reports_total",
+        "result",
+        "Whole reports asked for that were not kept: made, failed, or refused for want of memory.",
+        {"result": ("made", "failed", "refused")},
+    ),
     _counter("source_restarts_total", "source", "Times a source was started again.", _BY_SOURCE),
     _gauge("source_up", "source", "1 when the source is healthy."),
     _counter("kube_requests_total", "verb resource code", "Requests to the API server."),

@@ -75,11 +75,16 @@ class Begin:
 
 def reader_command(words: Sequence[str]) -> list[str]:
     """How the reader child is started: isolated, without ``site``, on two folders of modules."""
+    folders = [str(Path(__file__).parent.parent.parent), _systemd_folder()]
+    return [*isolated_python(), "-c", _BOOT, *folders, *words]
+
+
+def isolated_python() -> list[str]:
+    """How Python is started for a child of ours: without others' settings, and without ``site``."""
     quiet = ["-B"] if sys.dont_write_bytecode else []
     if sys.pycache_prefix:
         quiet += ["-X", f"pycache_prefix={sys.pycache_prefix}"]
-    folders = [str(Path(__file__).parent.parent.parent), _systemd_folder()]
-    return [sys.executable, "-I", "-S", *quiet, "-c", _BOOT, *folders, *words]
+    return [sys.executable, "-I", "-S", *quiet]
 
 
 def _systemd_folder() -> str:

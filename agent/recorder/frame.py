@@ -6,7 +6,7 @@ somebody reads. Every column has a quantum: the stored integer times it is the S
 
 from __future__ import annotations
 
-from collections.abc import Iterator, KeysView, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias, overload
 
@@ -50,14 +50,40 @@ def is_key(key: Key) -> bool:
     return key[0] not in (GROUP, PART) or key[1] in _KINDS
 
 
+class Rows(Mapping[Key, Row]):
+    """The rows of one frame as two columns: neighbours share the keys, and mostly the rows."""
+
+    __slots__ = ("names", "rows")
+
+    def __init__(self, names: tuple[Key, ...], rows: tuple[Row, ...]) -> None:
+        self.names, self.rows = names, rows
+
+    @classmethod
+    def of(cls, rows: Mapping[Key, Row]) -> Rows:
+        """Give any rows in this form."""
+        return rows if isinstance(rows, Rows) else cls(tuple(rows), tuple(rows.values()))
+
+    def __getitem__(self, key: Key) -> Row:
+        try:
+            return self.rows[self.names.index(key)]
+        except ValueError:
+            raise KeyError(key) from None
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
 class Groups(Sequence[CgroupCounters]):
     """The control groups of one second, each made when it is looked at: an hour has 400,000."""
 
     __slots__ = ("_keys", "_maker", "_rows")
 
-    def __init__(self, keys: tuple[Key, ...], rows: Mapping[Key, Row], maker: GroupMaker) -> None:
+    def __init__(self, keys: tuple[Key, ...], rows: tuple[Row, ...], maker: GroupMaker) -> None:
         self._keys = keys
-        self._rows = tuple(map(rows.__getitem__, keys))
+        self._rows = rows
         self._maker = maker
 
     def __len__(self) -> int:
@@ -124,36 +150,52 @@ class GroupMaker:
 
 
 class Samples:
-    """Turns frames into Samples."""
+    """Turns frames into Samples; where each row stands is found out once for all that are alike."""
 
     def __init__(self, names: Mapping[str, PodName] | None = None) -> None:
         self._maker = GroupMaker(names or {})
-        self._seen: KeysView[Key] = {}.keys()
+        self._known: tuple[Key, ...] | None = None
+        self._places: dict[Key, int] = {}
+        self._disks: tuple[tuple[str, int], ...] = ()
         self._groups: tuple[Key, ...] = ()
         self._parts: tuple[Key, ...] = ()
 
     def sample(self, frame: Frame) -> Sample:
         """Make the Sample of one frame."""
-        rows = frame.rows
-        if rows.keys() != self._seen:
-            self._seen = rows.keys()
-            self._groups = tuple(key for key in rows if key[0] == GROUP)
-            self._parts = tuple(key for key in rows if key[0] == PART)
-        memory = rows.get((MEMORY,))
+        named = Rows.of(frame.rows)
+        if named.names is not self._known:
+            self._learn(named.names)
+        rows = named.rows
+        memory = self._row(rows, (MEMORY,))
         return Sample(
             at_s=frame.at_ms / 1000,
-            cpu=_psi(rows.get((PSI, "cpu"))),
-            io=_psi(rows.get((PSI, "io"))),
-            memory=_psi(rows.get((PSI, "memory"))),
+            cpu=_psi(self._row(rows, (PSI, "cpu"))),
+            io=_psi(self._row(rows, (PSI, "io"))),
+            memory=_psi(self._row(rows, (PSI, "memory"))),
             memory_available_bytes=memory[0] * _KIB if memory else None,
-            disks=tuple(_disk(key[1], row) for key, row in rows.items() if key[0] == DISK),
-            cgroups=Groups(self._groups, rows, self._maker),
-            containers=Groups(self._parts, rows, self._maker) if self._parts else (),
+            disks=tuple(_disk(name, rows[place]) for name, place in self._disks),
+            cgroups=self._grouped(self._groups, rows),
+            containers=self._grouped(self._parts, rows) if self._parts else (),
             memory_dirty_bytes=memory[1] * _KIB if memory else None,
             memory_writeback_bytes=memory[2] * _KIB if memory else None,
             major_faults=memory[3] if memory else None,
             refaults=memory[4] if memory else None,
         )
+
+    def _learn(self, names: tuple[Key, ...]) -> None:
+        self._known = names
+        self._places = {key: place for place, key in enumerate(names)}
+        self._disks = tuple((key[1], at) for key, at in self._places.items() if key[0] == DISK)
+        self._groups = tuple(key for key in names if key[0] == GROUP)
+        self._parts = tuple(key for key in names if key[0] == PART)
+
+    def _row(self, rows: tuple[Row, ...], key: Key) -> Row | None:
+        place = self._places.get(key)
+        return None if place is None else rows[place]
+
+    def _grouped(self, keys: tuple[Key, ...], rows: tuple[Row, ...]) -> Groups:
+        places = map(self._places.__getitem__, keys)
+        return Groups(keys, tuple(map(rows.__getitem__, places)), self._maker)
 
 
 def _psi(row: Row | None) -> Psi | None:

@@ -7,33 +7,23 @@ is damaged becomes a blind spot, and reading goes on at the next key frame.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
-from agent.errors import UserError
-from agent.model import BlindSpot, Probe, Sample
-from agent.recorder.delta import Decoder
-from agent.recorder.frame import Frame, PodName, Samples
-from agent.recorder.ring_format import (
-    HEAD_BYTES,
-    RECORD,
-    SLOT,
-    Layout,
-    What,
-    read_head,
-    read_slot,
-    record_crc,
-)
+from agent.model import BlindSpot, Probe, Sample, Subject
+from agent.recorder.delta import Decoder, Wanted, every_row, no_part
+from agent.recorder.frame import GROUP, PART, Frame, PodName, Samples, group_key
+from agent.recorder.ring_file import RingFile, Slot, opened
+from agent.recorder.ring_format import What
 from agent.recorder.ring_words import Words
 from agent.recorder.top_processes import TopProcesses
-from agent.recorder.varint import Damaged, Numbers
+from agent.recorder.varint import Damaged, Known
 
 SOURCE = "recorder"
 GAP_S = 2.5  # two samples further apart than this: somebody was not looking
-_LARGEST_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,29 +60,33 @@ class Recording:
         return self.samples[-1].at_s if self.samples else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    lap: int
-    at_ms: int
-    data: bytes
-
-
 def load_ring(
     source: Path | bytes,
     span: Span | None = None,
     parts: bool = True,
     names: Mapping[str, PodName] | None = None,
+    owners: Iterable[Subject] | None = None,
 ) -> Recording:
     """Read a ring into memory; ``parts`` asks for each container beside the whole pods.
 
-    ``names`` of pods by uid stand in where the recorder did not know them.
+    ``names`` of pods by uid stand in where the recorder did not know them. Of all control groups
+    only those of these ``owners`` are kept, if any are named: an hour of five instead of a hundred.
     """
+    wanted = _wanted(parts, owners)
+    with opened(source) as ring:
+        found = _collected(_read(ring, span or Span(), wanted, names or {}))
+    if ring.lapped and isinstance(source, Path):  # written faster than read: read a copy of it
+        return load_ring(source.read_bytes(), span, parts, names, owners)
+    return found
+
+
+def _collected(read: Iterator[Found]) -> Recording:
     samples: list[Sample] = []
     probes: list[Probe] = []
     blind: list[BlindSpot] = []
     limits: list[str] = []
     processes: list[TopProcesses] = []
-    for found in read_ring(source, span, parts, names):
+    for found in read:
         if isinstance(found, Sample):
             samples.append(found)
         elif isinstance(found, Probe):
@@ -113,32 +107,48 @@ def read_ring(
     span: Span | None = None,
     parts: bool = True,
     names: Mapping[str, PodName] | None = None,
+    owners: Iterable[Subject] | None = None,
 ) -> Iterator[Found]:
     """Give probes, looks at processes and notes, then samples and the gaps between, oldest first.
 
     Raises UserError when this is no ring; never for what a ring holds.
     """
-    span = span or Span()
-    slots, faults = _slots(_bytes_of(source))
-    words = Words(dict(names or {}))
+    with opened(source) as ring:
+        yield from _read(ring, span or Span(), _wanted(parts, owners), names or {})
+
+
+def _read(
+    ring: RingFile, span: Span, wanted: Wanted, names: Mapping[str, PodName]
+) -> Iterator[Found]:
+    slots = ring.slots()
+    faults: list[BlindSpot] = []
+    words = Words(dict(names))
     for slot in slots:
-        for payload in _records(slot):
+        for payload in ring.records(slot):
             if payload and payload[0] >= What.PROBE:
                 try:
                     words.take(payload)
                 except Damaged:
                     faults.append(_spot("a note in the ring is damaged", slot.at_ms, slot.at_ms))
+    yield from (BlindSpot(SOURCE, why) for why in ring.faults)
     yield from faults
     yield from (Limit(why) for why in words.limits)
     yield from (spot for spot in words.blind.values() if (spot.to_s or 0.0) >= span.from_s)
     seen: list[Probe | TopProcesses] = [*words.probes.values(), *words.processes()]
     inside = (one for one in seen if span.from_s <= one.at_s <= span.to_s)
     yield from sorted(inside, key=lambda one: one.at_s)
-    frames = _frames(_near(slots, span), parts)
+    frames = _frames(ring, _near(slots, span), wanted)
     yield from _with_gaps(frames, span, Samples(words.names))
 
 
-def _near(slots: list[_Slot], span: Span) -> list[_Slot]:
+def _wanted(parts: bool, owners: Iterable[Subject] | None) -> Wanted:
+    if owners is None:
+        return every_row if parts else no_part
+    chosen = {group_key(owner) for owner in owners}
+    return lambda key: key in chosen if key[0] == GROUP else parts or key[0] != PART
+
+
+def _near(slots: list[Slot], span: Span) -> list[Slot]:
     """Leave out slots that ended before the span: the one after them began before it."""
     early = {slot.lap for slot, after in pairwise(slots) if 0 < after.at_ms < span.from_s * 1000}
     return [slot for slot in slots if slot.lap not in early]
@@ -163,13 +173,13 @@ def _with_gaps(
         before_s = at_s
 
 
-def _frames(slots: list[_Slot], parts: bool) -> Iterator[Frame | BlindSpot]:
+def _frames(ring: RingFile, slots: list[Slot], wanted: Wanted) -> Iterator[Frame | BlindSpot]:
     """Decode every slot from its first key frame; skip from damage to the next key frame."""
     at_ms = 0
-    numbers = Numbers()
+    numbers = Known()
     for number, slot in enumerate(slots):
-        chain = _Chain(numbers, parts)
-        for payload in _records(slot):
+        chain = _Chain(numbers, wanted)
+        for payload in ring.records(slot):
             was_torn = chain.torn
             frame = chain.follow(payload)
             if frame is None:
@@ -189,8 +199,8 @@ def _frames(slots: list[_Slot], parts: bool) -> Iterator[Frame | BlindSpot]:
 class _Chain:
     """Frames of one slot, each understood from the one before."""
 
-    numbers: Numbers
-    parts: bool
+    numbers: Known
+    wanted: Wanted
     decoder: Decoder | None = None
     torn: bool = False
     lost: int = 0
@@ -203,7 +213,7 @@ class _Chain:
         if not payload or payload[0] not in (What.KEY, What.DELTA):
             return None
         if payload[0] == What.KEY:
-            self.decoder = Decoder(self.numbers, parts=self.parts)
+            self.decoder = Decoder(self.numbers, self.wanted)
         if self.decoder is None:
             self.lost += 1
             return None
@@ -218,56 +228,3 @@ class _Chain:
 
 def _spot(why: str, from_ms: int, to_ms: int) -> BlindSpot:
     return BlindSpot(SOURCE, why, from_ms / 1000, max(from_ms, to_ms) / 1000)
-
-
-def _records(slot: _Slot) -> Iterator[bytes | None]:
-    """Give the payloads of a slot in order; None for one whose bytes are not what was written."""
-    at, data = SLOT.size, slot.data
-    while at + RECORD.size <= len(data):
-        length, crc = RECORD.unpack_from(data, at)
-        at += RECORD.size
-        if not length:
-            return
-        payload = data[at : at + length]
-        at += length
-        if len(payload) < length:
-            yield None
-            return
-        yield payload if crc == record_crc(payload, slot.lap) else None
-
-
-def _slots(data: bytes) -> tuple[list[_Slot], list[BlindSpot]]:
-    layout = read_head(data) or _guessed(data)
-    if layout is None:
-        raise UserError("not a recorder ring", "rings are written by `knockon record run`")
-    faults: list[BlindSpot] = []
-    if len(data) < layout.size_bytes:
-        why = f"the ring is cut off: {len(data)} of {layout.size_bytes} bytes"
-        faults.append(BlindSpot(SOURCE, why))
-    slots: list[_Slot] = []
-    for number in range(layout.slots):
-        offset = layout.offset(number)
-        found = read_slot(data, offset)
-        if found:
-            slots.append(_Slot(*found, data[offset : offset + layout.slot_bytes]))
-        elif any(data[offset : offset + SLOT.size]):
-            faults.append(BlindSpot(SOURCE, f"slot {number} of the ring is damaged"))
-    slots.sort(key=lambda slot: slot.lap)
-    return slots, faults
-
-
-def _guessed(data: bytes) -> Layout | None:
-    """Take the usual layout for a ring whose head alone is damaged."""
-    usual = Layout()
-    starts = (usual.offset(number) for number in range(usual.slots))
-    return usual if any(read_slot(data, offset) for offset in starts) else None
-
-
-def _bytes_of(source: Path | bytes) -> bytes:
-    if isinstance(source, bytes):
-        return source
-    size_bytes = source.stat().st_size
-    if not HEAD_BYTES <= size_bytes <= _LARGEST_BYTES:
-        raise UserError(f"{source}: not a recorder ring", "a ring is 8 MiB unless made otherwise")
-    with source.open("rb") as ring:
-        return ring.read(_LARGEST_BYTES)

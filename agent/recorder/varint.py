@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 
 _LONGEST_BYTES = 10  # 70 bits: the difference of two 64-bit counters
-_NUMBER = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
+NUMBER = re.compile(rb"[\x80-\xff]*[\x00-\x7f]")
 
 
 class Damaged(ValueError):
@@ -15,13 +16,33 @@ class Damaged(ValueError):
 class Numbers(dict[bytes, int]):
     """What each run of bytes means; short ones, which are nearly all, are worked out once."""
 
+    def __init__(self, *, signed: bool = False) -> None:
+        super().__init__()
+        self._signed = signed
+
     def __missing__(self, raw: bytes) -> int:
-        if len(raw) > _LONGEST_BYTES:
+        if not 0 < len(raw) <= _LONGEST_BYTES:
             raise Damaged("a number does not end")
-        value = sum((byte & 0x7F) << 7 * at for at, byte in enumerate(raw))
+        value = 0
+        for byte in reversed(raw):
+            value = value << 7 | byte & 0x7F
+        value = unfolded(value) if self._signed else value
         if len(raw) < 3:
             self[raw] = value
         return value
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Both, for all who read the same ring."""
+
+    plain: Numbers = field(default_factory=Numbers)
+    signed: Numbers = field(default_factory=lambda: Numbers(signed=True))
+
+
+def unfolded(folded: int) -> int:
+    """Give 0, -1, 1, -2 for 0, 1, 2, 3."""
+    return -(folded + 1 >> 1) if folded & 1 else folded >> 1
 
 
 def put(out: bytearray, value: int) -> None:
@@ -72,16 +93,28 @@ class Cursor:
 
     def signed(self) -> int:
         """Read a number of either sign."""
-        folded = self.number()
-        return -(folded + 1 >> 1) if folded & 1 else folded >> 1
+        return unfolded(self.number())
 
-    def rest(self, known: Numbers) -> list[int]:
-        """Read all numbers up to the end at once, much faster than one by one."""
-        data = self._data[self._at :]
-        if data and data[-1] > 0x7F:
-            raise Damaged("a number does not end")
+    def skip(self, expected: bytes) -> bool:
+        """Pass over these bytes if they are what comes next."""
+        found = self._data.startswith(expected, self._at)
+        self._at += len(expected) if found else 0
+        return found
+
+    def numbers(self, known: Numbers) -> list[int]:
+        """Look at all numbers up to the end at once, much faster than one by one."""
+        return list(map(known.__getitem__, NUMBER.findall(self._data, self._at)))
+
+    def step(self, count: int) -> None:
+        """Pass over so many numbers."""
+        found = NUMBER.findall(self._data, self._at)
+        self._at += sum(map(len, found[:count]))
+
+    def rest(self, row: re.Pattern[bytes]) -> list[tuple[bytes, bytes]]:
+        """Read all there is as rows of two parts, of a pattern that matches at every byte."""
+        found: list[tuple[bytes, bytes]] = row.findall(self._data, self._at)
         self._at = len(self._data)
-        return list(map(known.__getitem__, _NUMBER.findall(data)))
+        return found
 
     def below(self, limit: int) -> int:
         """Read a number that must be smaller than ``limit``: counts and places in tables."""

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
+from agent.model import Diagnosis
 from agent.report.jsonform import document
 from agent.report.view import Report, report
+from agent.sources.kept import kept, packed
 from tests.agents import Site, kill_lines, now_us, site, until
 from tests.browser import Browser, chromium
 from tests.fake_runtimes import late, plain, runtime
-from tests.handmade import founding, origin, unknown
-from tests.hostile import TEXTS, hostile_report
+from tests.handmade import PODS, founding, origin, unknown
+from tests.hostile import TEXTS, hostile_diagnosis, hostile_report
 from tests.path_proxy import path_proxy
 from tests.replay import JournalWriter, entry, journal_writer, remote_tool
 
@@ -46,24 +48,24 @@ class Node:
         return f"http://127.0.0.1:{self.site.port()}/"
 
 
-def told(one: Report, number: int, **more: object) -> tuple[str, str]:
-    """An incident as an agent keeps it: its id, and its line."""
+def told(one: Report, number: int, diagnosis: Diagnosis, **more: object) -> tuple[str, bytes]:
+    """An incident as an agent keeps it: its id, its line, and behind that the whole of it."""
     whole: dict[str, Any] = {**document(one), "stage": "settled"}
     name = f"abcd{number:04x}"
     whole["incidents"] = [{**whole["incidents"][0], "id": name, **more}]
-    return name, json.dumps(whole)
+    return name, json.dumps(whole).encode() + b"\n" + packed(kept(diagnosis, PODS))
 
 
 def keep_incidents(folder: Path) -> None:
     folder.mkdir(parents=True)
-    kept = [
-        told(report([founding()], origin()), 0),
-        told(report([unknown()], origin()), 1),
-        told(report([founding()], origin()), 2, planned=True, cause="planned_restart"),
-        *(told(hostile_report(text), 16 + n) for n, text in enumerate(TEXTS)),
+    files = [
+        told(report([founding()], origin()), 0, founding()),
+        told(report([unknown()], origin()), 1, unknown()),
+        told(report([founding()], origin()), 2, founding(), planned=True, cause="planned_restart"),
+        *(told(hostile_report(t), 16 + n, hostile_diagnosis(t)) for n, t in enumerate(TEXTS)),
     ]
-    for name, line in kept:
-        (folder / f"{name}.json").write_text(line + "\n", "utf-8")
+    for name, raw in files:
+        (folder / f"{name}.json").write_bytes(raw)
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +193,7 @@ def test_one_incident_is_a_link_away_by_keyboard(browser: Browser, node: Node) -
         assert said in text
     assert browser.run("return document.activeElement.id") == "one"
     assert browser.run(
-        "return document.querySelector('#one a[href^=incidents]').getAttribute('href')"
+        "return document.querySelector('#one p:last-child a').getAttribute('href')"
     ) == ("incidents/abcd0000")
     show(browser, f"{node.url}#abcd0001")
     assert "does not say why" in browser.run(SHOWN)
@@ -213,6 +215,52 @@ def test_hostile_names_are_harmless(browser: Browser, node: Node, number: int) -
     assert all(url.startswith(node.url) for url in browser.requests() if url != "about:blank")
 
 
+def open_report(browser: Browser, text: str) -> None:
+    """Follow the link of the shown incident, and wait for the page behind it."""
+    wait(lambda: "Killer" in browser.run(SHOWN))
+    browser.run("document.querySelector('#one a[href$=report]').click()")
+    wait(lambda: bool(browser.run("return document.querySelector('article')?.textContent || ''")))
+    assert text in browser.run("return document.querySelector('article').textContent")
+
+
+def test_the_whole_report_is_a_link_away(browser: Browser, node: Node) -> None:
+    show(browser, node.url)
+    links = "return [...document.querySelectorAll('#rows a')].map((e) => e.getAttribute('href'))"
+    assert "incidents/abcd0000/report" in browser.run(links)
+    show(browser, f"{node.url}#abcd0000")
+    open_report(browser, "kube-docker-monitor.service")
+    assert browser.run("return document.title").startswith("Knock-on: The health monitor killed")
+    assert browser.run("return self.origin") == "null", "a sandbox: it can ask nobody for anything"
+    assert browser.complaints() == []
+    assert node.site.metric('knockon_reports_total{result="made"}') >= 1
+
+
+@pytest.mark.parametrize("number", range(len(TEXTS)))
+def test_reports_of_hostile_names_are_harmless(browser: Browser, node: Node, number: int) -> None:
+    show(browser, f"{node.url}#abcd{16 + number:04x}")
+    open_report(browser, "")
+    assert browser.run("return document.title").startswith("Knock-on: ")
+    assert browser.run("return document.querySelectorAll('img, iframe, object').length") == 0
+    assert browser.complaints() == []
+    assert all(url.startswith(node.url) for url in browser.requests() if url != "about:blank")
+
+
+def test_the_report_of_what_happens_now_has_the_minutes_before(
+    browser: Browser, node: Node
+) -> None:
+    def newest() -> str:
+        every = json.loads(node.site.get("/incidents"))["incidents"]
+        return next((one["id"] for one in every if not one["id"].startswith("abcd")), "")
+
+    if not newest():  # else it is that of a test before
+        node.writer.write(kill_lines())
+    wait(lambda: newest() != "", node.site.said)
+    browser.open(f"{node.url}incidents/{newest()}/report")
+    charts = "return [...document.querySelectorAll('[data-track] .title')].map((e) => e.innerText)"
+    wait(lambda: "Memory available" in browser.run(charts), node.site.said)
+    assert "Runtime probe" in browser.run(charts)
+
+
 def test_works_below_the_path_of_a_proxy(browser: Browser, node: Node) -> None:
     with path_proxy(node.url.rstrip("/")) as proxy:
         show(browser, f"{proxy.url}#abcd0000")
@@ -221,6 +269,7 @@ def test_works_below_the_path_of_a_proxy(browser: Browser, node: Node) -> None:
         wait(lambda: browser.run(end) != "")
         links = browser.run("return [...document.links].map((e) => e.href)")
         assert all(link.startswith(f"{proxy.url}/") for link in links)
+        open_report(browser, "kube-docker-monitor.service")
         assert browser.complaints() == []
         assert all(url.startswith(proxy.url) for url in browser.requests() if url != "about:blank")
         assert proxy.strays == []

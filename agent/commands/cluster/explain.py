@@ -18,15 +18,14 @@ from agent.commands.cluster.server import Object, Refused, Server, Unreachable, 
 from agent.commands.cluster.told import diagnoses_told
 from agent.errors import UserError
 from agent.model import Diagnosis
-from agent.recorder.ring_read import Recording, Span
-from agent.report.page.span import AFTER_S, BEFORE_S
+from agent.recorder.ring_read import Recording
+from agent.report.from_kept import LONGER_AGO, left_out, minutes_around, origin_of
 from agent.report.timeline import SHORT
-from agent.report.view import Asked, Origin, Report, concerns, report
+from agent.report.view import Asked, Report, concerns, report
 from agent.sources.kept import Kept, unpacked
 from agent.sources.untyped import mapping, objects, text
 from agent.words import counted
 
-_MARGIN_S = 60.0
 MOST_INCIDENTS = 10  # of one node, the newest: each is a request of its own
 
 
@@ -136,18 +135,17 @@ def _take(server: Server, agent: AgentPod, wanted: Wanted, heard: _Heard) -> Non
 
 def _look_at_minutes(server: Server, heard: _Heard, first: Diagnosis) -> None:
     """The charts show the hour around an incident, of which the ring holds what is recent."""
-    opened_s, closed_s = first.incident.opened_at_s, first.incident.closed_at_s
+    span = minutes_around(first)
     agents = [one for one in heard.asked if one.node == first.incident.node]
-    if opened_s is None or not agents:
+    if span is None or not agents:
         return
-    span = Span(opened_s - BEFORE_S - _MARGIN_S, (closed_s or opened_s) + AFTER_S + _MARGIN_S)
     try:
         heard.minutes = recording(server, agents[0], span)
     except Silent as error:
         heard.minutes_lack = f"The flight recorder's minutes cannot be had: {error}."
         return
     if not heard.minutes.samples:
-        heard.minutes_lack = "The flight recorder keeps an hour, and this is longer ago."
+        heard.minutes_lack = LONGER_AGO
 
 
 def _names(summary: Object, wanted: Wanted) -> bool:
@@ -211,18 +209,10 @@ def _report(
     asked: Asked | None,
     notes: Sequence[str] = (),
 ) -> Report:
-    pods = tuple(dict.fromkeys(pod for one in heard.kept for pod in one.pods))
-    every = (*heard.minutes.probes, *(probe for one in heard.kept for probe in one.probes))
-    probes = tuple(dict.fromkeys(every))
     names = [f"the agent of node {one.node}" for one in heard.asked]
-    origin = Origin(
-        name=" and ".join(names) or "Events of the node's agent",
-        node=found[0].incident.node if found else wanted.node,
-        pods=pods,
-        probes=tuple(sorted(probes, key=lambda one: one.at_s)),
-        samples=heard.minutes.samples,
-        command=_command(wanted),
-    )
+    name = " and ".join(names) or "Events of the node's agent"
+    node = found[0].incident.node if found else wanted.node
+    origin = origin_of(heard.kept, heard.minutes, name, node, _command(wanted))
     made = report(found, origin, asked=asked, moments=wanted.moments)
     return _noted(made, [*notes, heard.minutes_lack, *_left_out(heard)])
 
@@ -232,10 +222,7 @@ def _left_out(heard: _Heard) -> list[str]:
     if heard.others and heard.asked:
         what = counted(heard.others, "other incident")
         told.append(f"{what} of this node: knockon incidents --node {heard.asked[0].node}.")
-    lost = sum(one.facts_left_out for one in heard.kept)
-    if lost:
-        told.append(f"{counted(lost, 'line')} that say the same as others are left on the node.")
-    return told
+    return [*told, *left_out(heard.kept)]
 
 
 def _doubts(pod: Pod) -> list[str]:

@@ -49,8 +49,9 @@
     if (one.stage === "open") tags.push(make("span", "open", { class: "tag open" }));
     if (one.planned) tags.push(make("span", "planned work", { class: "tag" }));
     const link = make("a", one.verdict || "an incident", { href: `#${one.id}` });
-    const cells = [when(one.opened_at), [...tags, link], words(one.cause), number(one.confidence), String(one.hurt ?? "")];
-    const line = make("tr", cells.map((cell, i) => make("td", cell, i > 2 ? { class: "number" } : {})));
+    const report = make("a", "report", { href: `incidents/${one.id}/report`, "aria-label": plain(`Whole report: ${one.verdict || "an incident"}`) });
+    const cells = [when(one.opened_at), [...tags, link], words(one.cause), number(one.confidence), String(one.hurt ?? ""), report];
+    const line = make("tr", cells.map((cell, i) => make("td", cell, i === 3 || i === 4 ? { class: "number" } : {})));
     line.classList.toggle("shown", one.id === asked);
     return line;
   };
@@ -104,7 +105,7 @@
     const rivals = list(one.rivals).map((rival) => `${words(rival.cause)}, ${number(rival.confidence)}${rival.lost_because ? `: ${rival.lost_because}` : ""}`);
     const unseen = [...list(one.missing), ...list(one.blind).map((spot) => `${spot.source}: ${spot.why}`)];
     at("one").replaceChildren(
-      make("a", "All incidents", { href: "#" }),
+      make("p", [make("a", "All incidents", { href: "#" }), " · ", make("a", "Whole report, to read and forward", { href: `incidents/${one.id}/report` })]),
       make("h2", one.verdict || "An incident"),
       make("dl", [
         answer("Killer", one.killer ? one.killer.name || words(one.killer.kind) : "not seen", one.killer && one.killer.name ? words(one.killer.kind) : ""),
@@ -120,7 +121,7 @@
       ...part("What speaks against it", bullets(proofs("against"))),
       ...part("What it was not", bullets(rivals)),
       ...part("What could not be seen", bullets(unseen)),
-      ...part("The whole report, with the minutes before, from your machine", full ? make("code", full) : null),
+      ...part("The whole report, made on your machine", full ? make("code", full) : null),
       make("p", make("a", "This incident as JSON", { href: `incidents/${one.id}` })),
     );
   };

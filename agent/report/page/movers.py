@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from agent.model import CgroupCounters, Sample, Subject
 from agent.report.page.span import Steps, Values, round_up
 
 MOST_SHOWN = 5
-_CHECK_EVERY = 30  # samples; who moved most over a time shows in its running totals
+CHECK_EVERY = 30  # samples; who moved most over a time shows in its running totals
 _LEAST_TOP = 1e6
 
 
@@ -25,7 +25,7 @@ class Mover:
 def movers(steps: Steps) -> tuple[Mover, ...]:
     """Return those who moved most, the largest first; nobody when nobody moved anything."""
     samples = [a for a, _ in steps.pairs] + [b for _, b in steps.pairs[-1:]]
-    owners = _largest(samples)
+    owners = largest([*samples[::CHECK_EVERY], *samples[-1:]])
     if not owners:
         return ()
     rates = [steps.values(_Follower(owner).change) for owner in owners]
@@ -34,8 +34,8 @@ def movers(steps: Steps) -> tuple[Mover, ...]:
     return tuple(Mover(owner, values, top) for owner, values in zip(owners, rates, strict=True))
 
 
-def _largest(samples: Sequence[Sample]) -> list[Subject]:
-    checked = [*samples[::_CHECK_EVERY], *samples[-1:]]
+def largest(checked: Iterable[Sample], most: int = MOST_SHOWN) -> list[Subject]:
+    """Name those who moved most, by samples some time apart; pure, and never all in memory."""
     moved: dict[Subject, int] = {}
     before: dict[Subject, int] = {}
     for sample in checked:
@@ -45,7 +45,7 @@ def _largest(samples: Sequence[Sample]) -> list[Subject]:
             if grown > 0:
                 moved[owner] = moved.get(owner, 0) + grown
         before = now
-    return sorted(moved, key=lambda owner: (-moved[owner], str(owner)))[:MOST_SHOWN]
+    return sorted(moved, key=lambda owner: (-moved[owner], str(owner)))[:most]
 
 
 @dataclass(slots=True)

@@ -170,24 +170,25 @@ def _configured(
         "rule_files": ["incidents.yaml", "agent.yaml", "backup.yaml", "noise.yaml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [f"{HOST}:{ports[1]}"]}]}]},
         "scrape_configs": [
-            _scrape("knockon", node.agent.port(), node="n1", namespace="knockon"),
-            _scrape("node-exporter", ports[2], node="n1", namespace="monitoring"),
-            _scrape("kube-state-metrics", listening.port, "/kube"),
-            _scrape("knockon-backup", backups.port, namespace="prod"),
-            _scrape("fleet", listening.port, "/fleet") | {"honor_labels": True},
+            scrape("knockon", node.agent.port(), node="n1", namespace="knockon"),
+            scrape("node-exporter", ports[2], node="n1", namespace="monitoring"),
+            scrape("kube-state-metrics", listening.port, "/kube"),
+            scrape("knockon-backup", backups.port, namespace="prod"),
+            scrape("fleet", listening.port, "/fleet") | {"honor_labels": True},
         ],
     }
     (made / "prometheus.yaml").write_text(yaml.safe_dump(prometheus), "utf-8")
-    (made / "alertmanager.yaml").write_text(yaml.safe_dump(_hastened(listening, made)), "utf-8")
+    (made / "alertmanager.yaml").write_text(yaml.safe_dump(hastened(listening, made)), "utf-8")
     return made
 
 
-def _scrape(job: str, port: int, path: str = "/metrics", **labels: str) -> dict[str, Any]:
+def scrape(job: str, port: int, path: str = "/metrics", **labels: str) -> dict[str, Any]:
+    """Return the scrape job of one address."""
     static = [{"targets": [f"{HOST}:{port}"], "labels": {"cluster": "eu", **labels}}]
     return {"job_name": job, "metrics_path": path, "static_configs": static}
 
 
-def _hastened(listening: Desk, made: Path) -> Any:
+def hastened(listening: Desk, made: Path) -> Any:
     """Return the example configuration, sent to our desk, with its waits cut short."""
     config = yaml.safe_load((HERE / "alertmanager.yaml").read_text("utf-8"))
     config["templates"] = [str(HERE / "templates" / "knockon.tmpl")]
@@ -204,7 +205,7 @@ def _hastened(listening: Desk, made: Path) -> Any:
 
 def slack_text(message: dict[str, Any]) -> str:
     """Return a Slack message as a person reads it, without what differs each time."""
-    return _steady(f"{message['channel']}\n{message['title']}\n\n{message['text']}\n")
+    return steady(f"{message['channel']}\n{message['title']}\n\n{message['text']}\n")
 
 
 def mail_text(message: Message) -> str:
@@ -213,7 +214,7 @@ def mail_text(message: Message) -> str:
     plain = parts["text/plain"].get_payload(decode=True)
     assert isinstance(plain, bytes)
     text = plain.decode().replace("\r\n", "\n")
-    return _steady(f"{message['Subject']}\n\n{text.rstrip()}\n")
+    return steady(f"{message['Subject']}\n\n{text.rstrip()}\n")
 
 
 def mail_page(message: Message) -> str:
@@ -224,7 +225,8 @@ def mail_page(message: Message) -> str:
     return unescape(page.decode())
 
 
-def _steady(text: str) -> str:
+def steady(text: str) -> str:
+    """Return a message without the times and names that differ each time."""
     text = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "(time)", text)
     text = re.sub(r" to \d\d:\d\d UTC", " to (time)", text)
     text = re.sub(r"Incident [0-9a-f]{10}", "Incident (id)", text)

@@ -93,6 +93,17 @@ def test_gauges_of_incidents_are_bounded_and_end() -> None:
     assert "knockon_open_incident_info{" not in metrics.page().decode()
 
 
+def test_an_incident_that_grew_after_it_had_settled_is_shown_with_its_victims() -> None:
+    metrics = Metrics("0")
+    gauges = Gauges(metrics)
+    gauges.show([], [diagnosis("aaaa", victims=1)], 0.0)
+    counted = metrics.page().decode().count("knockon_incidents_total{")
+    gauges.show([], [], 2000.0, grown=[diagnosis("aaaa", victims=3)])
+    page = metrics.page().decode()
+    assert page.count('knockon_open_incident_victim{incident="aaaa"') == 3
+    assert page.count("knockon_incidents_total{") == counted
+
+
 def test_a_total_that_somebody_else_counts_never_goes_back() -> None:
     metrics = Metrics("0")
     metrics.total("pressure_waiting_seconds_total", 5.0, "io")

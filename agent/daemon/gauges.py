@@ -31,11 +31,20 @@ class Gauges:
         self.show((), (), 0.0)
 
     def show(
-        self, opened: Sequence[Diagnosis], settled: Iterable[Diagnosis], steady_s: float
+        self,
+        opened: Sequence[Diagnosis],
+        settled: Iterable[Diagnosis],
+        steady_s: float,
+        grown: Iterable[Diagnosis] = (),
     ) -> None:
-        """Take note of what is open and what has settled by now."""
+        """Take note of what is open, what has settled by now, and what grew after that.
+
+        What grew is shown anew, with its victims, and counted no second time.
+        """
         for diagnosis in settled:
             self._count(diagnosis)
+            self._shown[diagnosis.incident.id] = (diagnosis, steady_s)
+        for diagnosis in grown:
             self._shown[diagnosis.incident.id] = (diagnosis, steady_s)
         for diagnosis in opened:
             self._announce(diagnosis)

@@ -143,7 +143,7 @@ class Loop:
         change |= {"after": after} if (after := parts.aftermath.news()) else {}
         number = self._remember(change, moment)
         parts.herald.hold(number, offers, moment.steady_s)
-        self._show(moment, settled, changed=bool(outcome.documents or told))
+        self._show(moment, settled, outcome.ended, changed=bool(outcome.documents or told))
         parts.pulse.beat()
         return " ".join(filter(None, (stepped, *outcome.sentences)))
 
@@ -258,11 +258,19 @@ class Loop:
 
     # -- showing ---------------------------------------------------------------------------------
 
-    def _show(self, moment: Moment, settled: Sequence[Diagnosis], *, changed: bool) -> None:
+    def _show(
+        self,
+        moment: Moment,
+        settled: Sequence[Diagnosis],
+        ended: Sequence[Diagnosis],
+        *,
+        changed: bool,
+    ) -> None:
         parts, clock = self.parts, self._clock
         if changed or moment.steady_s - clock.shown_s >= SHOW_EVERY_S:
             clock.shown_s = moment.steady_s
-            parts.gauges.show(parts.affairs.diagnoses, settled, moment.steady_s)
+            grown = [one for one in ended if one not in settled]
+            parts.gauges.show(parts.affairs.diagnoses, settled, moment.steady_s, grown)
             parts.checks.show(moment)
 
 

@@ -122,8 +122,11 @@ class Stage:
 
 
 @contextmanager
-def stage(folder: Path, tool: str, journal_bytes: int = 0) -> Iterator[Stage]:
-    """A calm node whose agent sees everything; its journal may have a small partition."""
+def stage(folder: Path, tool: str, journal_bytes: int = 0, port: int = 0) -> Iterator[Stage]:
+    """A calm node whose agent sees everything; its journal may have a small partition.
+
+    The agent listens on this port of loopback whenever it starts, or else on any.
+    """
     with ExitStack() as afterwards, ExitStack() as scope:
         api = scope.enter_context(FakeApi())
         uids = {name: uid(at) for at, name in enumerate(PODS, start=1)}
@@ -136,6 +139,7 @@ def stage(folder: Path, tool: str, journal_bytes: int = 0) -> Iterator[Stage]:
         scope.enter_context(runtime(docker, _answers_unless_hung(machine)))
         usual: dict[str, dict[str, object]] = {
             "node": {"root": str(machine.tree.root)},
+            "http": {"listen": f"127.0.0.1:{port}"},
             "probe": {"docker": str(docker), "mean_gap_s": 1.0, "killer_timeout_s": 12.0},
         }
         agent = scope.enter_context(site(folder, api, **usual))

@@ -88,7 +88,7 @@ def examine(host: Host, question: Question, number: str | None = None) -> tuple[
     everywhere = all_disks(host)
     acting = (
         *limits.expected(host, everywhere),
-        *priority.levers(disks),
+        *priority.levers(disks, in_groups=limits.weighed_in_groups(host)),
         _freeze_lever(host, question.server),
     )
     return (

@@ -221,7 +221,7 @@ def _opening(
     reader = reader_of(job.argv)
     levers: Sequence[Lever] = (
         *cage.levers,
-        *priority.levers(disks, dict(ready.priority)),
+        *priority.levers(disks, dict(ready.priority), in_groups=limits.weighed_in_groups(host)),
         freeze_lever(job.freeze, job.slice_s, cage.freeze_file is not None),
         pressure_lever(host),
     )

@@ -107,7 +107,11 @@ def _cpu_lever(place: Place | None, failed: str) -> Lever:
     refused = _refused(place, "cpu", failed)
     if refused:
         return Lever(name, Bites.NO, refused)
-    return Lever(name, Bites.YES, f"v1 cpu.shares {LOW_CPU_SHARES} against 1024; processors only")
+    why = f"v1 cpu.shares {LOW_CPU_SHARES} against 1024; processors only"
+    if place is None or place.folder == place.mount:
+        return Lever(name, Bites.YES, why)
+    inside = f"only among what runs in {place.folder}, whose own cpu.shares count outside"
+    return Lever(name, Bites.PARTLY, f"{why}; {inside}")
 
 
 def _refused(place: Place | None, controller: str, failed: str) -> str:

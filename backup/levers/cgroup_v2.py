@@ -6,20 +6,23 @@ Constraint"). Where those processes are only ourselves we step aside into a leaf
 
 from __future__ import annotations
 
-import errno
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.recorder.host import Host
-from backup.levers.cgroup_group import pids_in, remove, tried, write
+from backup.levers.cgroup_group import remove, tried, write
 from backup.levers.lever import Bites, Lever
 from backup.levers.own_groups import Place
 
 LOW_WEIGHT = 10  # a tenth of the default
+_USUAL_WEIGHT = 100
 CONTROLLERS = ("io", "cpu", "memory")
-_HINT = "`systemd-run --scope -p Delegate=yes knockon backup exec ...` gives it a group of its own"
+HINT = (
+    "`systemd-run --scope -p Delegate=yes -p CPUWeight=10 -p IOWeight=10 knockon backup exec ...` "
+    "gives it a group of its own"
+)
 
 
 class IoMax:
@@ -85,35 +88,51 @@ class HandedDown:
 def hand_down(parent: Path, aside: Path, pid: int) -> HandedDown:
     """Have a group hand its controllers down, stepping aside if only we stand in the way."""
     handed = HandedDown(parent, aside)
-    offered = _words(parent / "cgroup.controllers")
-    before = _words(parent / "cgroup.subtree_control")
-    missing = [name for name in CONTROLLERS if name in offered and name not in before]
-    for name in missing:
-        handed.why_not = _enable(handed, name, pid) or handed.why_not
+    missing = _missing(parent)
+    handed.why_not = crowded(parent, pid)
+    if missing and not handed.why_not:
+        handed.why_not = _make_room(handed, pid)
+    for name in missing if not handed.why_not else ():
+        handed.why_not = tried(parent / "cgroup.subtree_control", f"+{name}") or handed.why_not
     after = _words(parent / "cgroup.subtree_control")
     handed.enabled = tuple(name for name in CONTROLLERS if name in after)
     handed.ours = tuple(name for name in missing if name in after)
     return handed
 
 
-def _enable(handed: HandedDown, name: str, pid: int) -> str:
-    control = handed.parent / "cgroup.subtree_control"
-    try:
-        write(control, f"+{name}")
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            return f"{control.name}: {error.strerror}"
-    else:
+def crowded(parent: Path, pid: int) -> str:
+    """Say why a group can hand nothing more down: other processes than ours are in it.
+
+    Nothing is tried then: `io` and `memory` would be refused, but `cpu` would turn a group with
+    processes into a threaded one, and no program can enter a child of that.
+    """
+    inside = _words(parent / "cgroup.procs")
+    if _is_root(parent) or not _missing(parent) or set(inside) <= {str(pid)}:
         return ""
-    if handed.stepped_aside or set(pids_in(handed.parent)) != {pid}:
-        return f"this group holds other processes, so v2 hands no controllers down; {_HINT}"
+    return f"this group holds other processes, so v2 hands no controllers down; {HINT}"
+
+
+def _missing(parent: Path) -> list[str]:
+    offered = _words(parent / "cgroup.controllers")
+    before = _words(parent / "cgroup.subtree_control")
+    return [name for name in CONTROLLERS if name in offered and name not in before]
+
+
+def _is_root(group: Path) -> bool:
+    return not (group / "cgroup.type").exists()  # of all groups only the root has none
+
+
+def _make_room(handed: HandedDown, pid: int) -> str:
+    """Leave the parent without processes, or say why that cannot be; the root may hold some."""
+    if _is_root(handed.parent) or not _words(handed.parent / "cgroup.procs"):
+        return ""
     try:
         handed.aside.mkdir()
         write(handed.aside / "cgroup.procs", str(pid))
-        handed.stepped_aside = True
-        write(control, f"+{name}")
     except OSError as error:
-        return f"{control.name}: {error.strerror}"
+        remove(handed.aside)
+        return f"{handed.aside.name}: {error.strerror}"
+    handed.stepped_aside = True
     return ""
 
 
@@ -140,18 +159,34 @@ def levers(
     """Say what the v2 controllers do here; ``failed`` is what was tried and refused."""
     why = {name: _refused(place, name, failed.get(name, "")) for name in CONTROLLERS}
     limit = "v2 io.max on a group of its own: a hard cap, on reads and on what writeback charges"
-    weight = f"io.weight {LOW_WEIGHT} against 100"
-    if not weighed:
-        weight = "nothing acts on io.weight: no bfq, and iocost is off (root's io.cost.qos)"
-    no_weight = why["io"] or failed.get("weight", "")
-    cpu = f"cpu.weight {LOW_WEIGHT} against 100; processors only"
+    idle = "nothing acts on io.weight: no bfq, and iocost is off (root's io.cost.qos)"
+    no_weight = why["io"] or failed.get("weight", "") or ("" if weighed else idle)
     memory = f"{memory_high_bytes >> 20} MiB: what it reads cannot push everybody else's cache out"
     return (
         _lever("cgroup I/O limit", why["io"], limit),
-        _lever("cgroup I/O weight", no_weight or ("" if weighed else weight), weight),
-        _lever("cgroup CPU weight", why["cpu"], cpu),
+        _weight_lever("cgroup I/O weight", no_weight, place.folder / "io.weight"),
+        _weight_lever("cgroup CPU weight", why["cpu"], place.folder / "cpu.weight"),
         _lever("memory.high", why["memory"], memory),
     )
+
+
+def _weight_lever(name: str, refused: str, above: Path) -> Lever:
+    """A weight counts among the children of one group; outside, that group's own weight does."""
+    if refused:
+        return Lever(name, Bites.NO, refused)
+    rest = "; processors only" if above.name == "cpu.weight" else ""
+    here = f"{above.name} {LOW_WEIGHT} against 100{rest}"
+    own = own_weight(above)
+    if own is None or own <= LOW_WEIGHT:
+        return Lever(name, Bites.YES, here if own is None else f"{here}; {above.parent} has {own}")
+    why = f"{here}; only among what runs in {above.parent}, whose own {own} counts outside"
+    return Lever(name, Bites.PARTLY, f"{why}: {HINT}" if own >= _USUAL_WEIGHT else why)
+
+
+def own_weight(file: Path) -> int | None:
+    """Read a group's own weight; None for the root, which has none: nothing stands beside it."""
+    word = next(iter(_lines(file)), "").rpartition(" ")[2]  # io.weight says "default 100"
+    return int(word) if word.isdigit() else None
 
 
 def _lever(name: str, refused: str, why: str) -> Lever:
@@ -164,7 +199,7 @@ def _refused(place: Place, controller: str, failed: str) -> str:
     if not place.writable:
         return place.why_not
     if controller not in _words(place.folder / "cgroup.controllers"):
-        return f"the {controller} controller is not handed down to this group; {_HINT}"
+        return f"the {controller} controller is not handed down to this group; {HINT}"
     return ""
 
 

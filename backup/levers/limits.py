@@ -136,7 +136,21 @@ def expected(host: Host, disks: Sequence[Disk]) -> tuple[Lever, ...]:
     if find_tree(host).version is not Version.V2:
         return cgroup_v1.levers(plan.places, plan.bfq, {})
     place = plan.places.get(UNIFIED)
-    return _v2_levers(plan, place) if place else _nothing("no control groups are mounted here")
+    if place is None:
+        return _nothing("no control groups are mounted here")
+    crowded = cgroup_v2.crowded(place.folder, os.getpid()) if place.writable else ""
+    plan.failed |= dict.fromkeys(cgroup_v2.CONTROLLERS, crowded) if crowded else {}
+    return _v2_levers(plan, place)
+
+
+def weighed_in_groups(host: Host) -> bool:
+    """Say whether processors are first shared among groups, ours one of several."""
+    places = own_places(host)
+    if find_tree(host).version is Version.V2:
+        place = places.get(UNIFIED)
+        return place is not None and (place.folder / "cpu.weight").exists()
+    legacy = places.get("cpu")
+    return legacy is not None and legacy.folder != legacy.mount
 
 
 def _build_v1(plan: _Plan) -> Cage:

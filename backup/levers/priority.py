@@ -57,18 +57,24 @@ def _tried(act: Callable[[], object]) -> str:
     return ""
 
 
-def levers(disks: Sequence[Disk], outcome: Outcome | None = None) -> tuple[Lever, ...]:
-    """Say what priorities change here; without an outcome, what they would."""
+def levers(
+    disks: Sequence[Disk], outcome: Outcome | None = None, *, in_groups: bool = False
+) -> tuple[Lever, ...]:
+    """Say what priorities change here; without an outcome, what they would.
+
+    Where processors are shared among groups first, they count only within the program's own.
+    """
     outcome = outcome or {}
-    return (_cpu_lever(outcome), _ionice_lever(disks, outcome.get("ionice", "")))
+    return (_cpu_lever(outcome, in_groups), _ionice_lever(disks, outcome.get("ionice", "")))
 
 
-def _cpu_lever(outcome: Outcome) -> Lever:
+def _cpu_lever(outcome: Outcome, in_groups: bool) -> Lever:
     failed = [f"{name}: {why}" for name, why in outcome.items() if why and name != "ionice"]
     name = "nice, SCHED_IDLE"
     if len(failed) == 2:
         return Lever(name, Bites.NO, "; ".join(failed))
-    why = "processors only: it yields to everything that computes, and still reads at full speed"
+    whom = "what computes in its own group" if in_groups else "everything that computes"
+    why = f"processors only: it yields to {whom}, and still reads at full speed"
     return Lever(name, Bites.PARTLY, "; ".join([why, *failed]))
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .box import Box
+from .shell import Shell
 
 CHECK_S = 10
 _MAIN_PID = "systemctl show -p MainPID --value docker.service"
@@ -24,7 +24,7 @@ Note = Callable[[str], None]
 class Scenario:
     """One recording: the action, the truth about it, and what of it was only played."""
 
-    act: Callable[[Box, Note], None]
+    act: Callable[[Shell, Note], None]
     cause: str | None
     killer: str
     note: str
@@ -39,10 +39,10 @@ def monitor_unit(monitor: str) -> str:
     return _MONITORS[monitor][0]
 
 
-def _freeze_until_monitor_fires(monitor: str) -> Callable[[Box, Note], None]:
+def _freeze_until_monitor_fires(monitor: str) -> Callable[[Shell, Note], None]:
     unit, line = _MONITORS[monitor]
 
-    def act(box: Box, note: Note) -> None:
+    def act(box: Shell, note: Note) -> None:
         pid = box.check(_MAIN_PID).strip()
         box.check(f"kill -STOP {pid}")
         note(f"SIGSTOP to dockerd, pid {pid}: from now on it hangs")
@@ -55,12 +55,12 @@ def _freeze_until_monitor_fires(monitor: str) -> Callable[[Box, Note], None]:
     return act
 
 
-def _planned_restart(box: Box, note: Note) -> None:
+def _planned_restart(box: Shell, note: Note) -> None:
     note("systemctl restart docker.service")
     box.check("systemctl restart docker.service")
 
 
-def _upgrade(box: Box, note: Note) -> None:
+def _upgrade(box: Shell, note: Note) -> None:
     box.check(
         "mkdir -p /run/systemd/system/apt-daily-upgrade.service.d && "
         "printf '[Unit]\\nConditionACPower=\\n[Service]\\nExecStartPre=\\nExecStart=\\n"
@@ -71,7 +71,7 @@ def _upgrade(box: Box, note: Note) -> None:
     box.check("systemctl start apt-daily-upgrade.service", timeout_s=180)
 
 
-def _dockerd_oom(box: Box, note: Note) -> None:
+def _dockerd_oom(box: Shell, note: Note) -> None:
     resident_pages = int(box.check(f"cat /proc/$({_MAIN_PID})/statm").split()[1])
     limit = 16 * 2**20 + resident_pages * 4096
     box.check(f"systemctl set-property --runtime docker.service MemoryMax={limit}")
@@ -84,20 +84,20 @@ def _dockerd_oom(box: Box, note: Note) -> None:
     note("memory limit lifted")
 
 
-def oom_is_possible(box: Box) -> bool:
+def oom_is_possible(box: Shell) -> bool:
     """Tell whether a memory limit can be set on a service inside the box."""
     group = "/sys/fs/cgroup/memory/system.slice/docker.service/memory.limit_in_bytes"
     unified = "/sys/fs/cgroup/system.slice/docker.service/memory.max"
     return box.sh(f"test -w {group} -o -w {unified}").returncode == 0
 
 
-def _dockerd_crash(box: Box, note: Note) -> None:
+def _dockerd_crash(box: Shell, note: Note) -> None:
     pid = box.check(_MAIN_PID).strip()
     note(f"SIGSEGV to dockerd, pid {pid}: it dies with a goroutine dump, as in a real crash")
     box.check(f"kill -SEGV {pid}")
 
 
-def _sandbox_killed(box: Box, note: Note) -> None:
+def _sandbox_killed(box: Shell, note: Note) -> None:
     pid = box.check(
         "docker inspect -f '{{.State.Pid}}' $(docker ps -q"
         " -f label=io.kubernetes.docker.type=podsandbox -f label=io.kubernetes.pod.name=pg-0)"
@@ -106,13 +106,13 @@ def _sandbox_killed(box: Box, note: Note) -> None:
     note(f"SIGKILL to the pause process of pg-0, pid {pid}; nothing else was touched")
 
 
-def _reboot(box: Box, note: Note) -> None:
+def _reboot(box: Shell, note: Note) -> None:
     note("systemctl reboot")
     box.reboot()
     note("the node is up again, with a new boot id and the same journal")
 
 
-def _spoofed_kill(box: Box, note: Note) -> None:
+def _spoofed_kill(box: Shell, note: Note) -> None:
     for name, script in _SPOOFS:
         note(f"spoof by {name}: {script}")
         box.check(
@@ -148,7 +148,7 @@ _SPOOFS = (
 )
 
 
-def _quiet(_: Box, note: Note) -> None:
+def _quiet(_: Shell, note: Note) -> None:
     note("nothing is done for 60 s")
     time.sleep(60)
 
@@ -157,7 +157,7 @@ def _single(script: str) -> str:
     return "'" + script.replace("'", "'\\''") + "'"
 
 
-def _wait(box: Box, condition: str, patience_s: float) -> None:
+def _wait(box: Shell, condition: str, patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
     while box.sh(condition).returncode:
         if time.monotonic() > deadline:

@@ -15,6 +15,7 @@ from tests.fake_api import FakeApi
 from tests.fake_store import key_of
 from tests.lab.box import Box
 from tests.lab.disk.base import ensure_disk
+from tests.lab.shell import Shell
 
 NAME = "lab-node"
 PODS = 4
@@ -28,7 +29,7 @@ _POSTGRES = (
     "exec setpriv --reuid=postgres --regid=postgres --clear-groups"
     " /usr/lib/postgresql/*/bin/postgres -D /srv/pg/data"
 )
-_PROGRAMS = {
+PROGRAMS = {
     "pg-0": {
         "cmd": ["/bin/sh", "-c", _POSTGRES],
         "binds": [
@@ -50,15 +51,10 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
-    """A running node, and what may be asked of it without touching its disk."""
+class Scene:
+    """Pods and a health monitor on a running node, whether a box or a virtual machine."""
 
-    box: Box
-
-    @property
-    def dsn(self) -> str:
-        """Where the database answers, from this machine."""
-        return f"host={self.box.root / DATABASE} user=postgres dbname=postgres"
+    box: Shell
 
     def start_pods(self, patience_s: float = 90.0) -> None:
         """Start the pods and wait until the database answers."""
@@ -92,17 +88,10 @@ class Node:
         """Every check of the health monitor that has ended."""
         found = []
         with suppress(OSError):
-            for line in (self.box.root / CHECKS).read_text().splitlines():
+            for line in self.box.read(CHECKS).splitlines():
                 began_us, took_us, status = map(int, line.split())
                 found.append(Check(began_us / 1e6, took_us / 1e6, status))
         return found
-
-    def limit_memory(self, room_bytes: int) -> int:
-        """Leave the node so much page cache above what it cannot give back; return the limit."""
-        used = self.box.memory()
-        limit = used.bytes - used.file_bytes + room_bytes
-        self.box.limit_memory(limit)
-        return limit
 
     def pods(self) -> list[dict[str, Any]]:
         """The node's pods as an API server would list them."""
@@ -122,11 +111,28 @@ class Node:
 
     def _kept(self, kind: str) -> list[dict[str, Any]]:
         with suppress(OSError, ValueError, RuntimeError):  # the node may be booting
-            items: list[dict[str, Any]] = json.loads(
-                (self.box.root / _KEPT / f"{kind}.json").read_text()
-            )["items"]
+            items: list[dict[str, Any]] = json.loads(self.box.read(_KEPT / f"{kind}.json"))["items"]
             return items
         return []
+
+
+@dataclass(frozen=True, slots=True)
+class Node(Scene):
+    """A box with its slow disk, and what may be asked of it without touching that disk."""
+
+    box: Box
+
+    @property
+    def dsn(self) -> str:
+        """Where the database answers, from this machine."""
+        return f"host={self.box.root / DATABASE} user=postgres dbname=postgres"
+
+    def limit_memory(self, room_bytes: int) -> int:
+        """Leave the node so much page cache above what it cannot give back; return the limit."""
+        used = self.box.memory()
+        limit = used.bytes - used.file_bytes + room_bytes
+        self.box.limit_memory(limit)
+        return limit
 
 
 @contextmanager
@@ -135,13 +141,13 @@ def node(cache: Path) -> Iterator[Node]:
     box = Box(cache, disk=ensure_disk(cache))
     programs = box.files / "etc/pod-keeper.json"
     programs.parent.mkdir(parents=True, exist_ok=True)
-    programs.write_text(json.dumps(_PROGRAMS))
+    programs.write_text(json.dumps(PROGRAMS))
     with box:
         yield Node(box)
 
 
 @contextmanager
-def shown_by(api: FakeApi, node: Node, every_s: float = 0.25) -> Iterator[None]:
+def shown_by(api: FakeApi, node: Scene, every_s: float = 0.25) -> Iterator[None]:
     """Keep an API server's pods and events those of the node, as its kubelet would."""
     stopped = threading.Event()
     told: dict[tuple[str, str], str] = {}

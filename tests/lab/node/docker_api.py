@@ -71,3 +71,8 @@ def remove(container_id):
 def version():
     """Return dockerd's version."""
     return call("GET", "/version")["Version"]
+
+
+def cgroup_driver():
+    """Return who makes the containers' groups: ``systemd`` (the default on v2) or ``cgroupfs``."""
+    return call("GET", "/info")["CgroupDriver"]

@@ -184,10 +184,13 @@ def _name(pod, container, attempt):
 
 
 def _group(pod):
-    """Where a kubelet with the cgroupfs driver would put the pod's containers."""
+    """Where a kubelet would put the pod's containers, with whichever driver docker has."""
     if not PROGRAMS.exists():
         return {}  # the recordings were made without
-    return {"CgroupParent": f"/kubepods/burstable/pod{pod['metadata']['uid']}"}
+    uid = pod["metadata"]["uid"]
+    if docker_api.cgroup_driver() == "systemd":
+        return {"CgroupParent": f"kubepods-burstable-pod{uid.replace('-', '_')}.slice"}
+    return {"CgroupParent": f"/kubepods/burstable/pod{uid}"}
 
 
 def _spec(pod, container, attempt):

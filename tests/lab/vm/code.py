@@ -16,13 +16,14 @@ ROOT = Path(__file__).resolve().parents[3]
 _CODE = ("agent", "backup")
 _LOCKS = ("agent", "backup")
 _GUEST = Path(__file__).with_name("guest")
-_AT_BOOT = ("virtio_console", "virtio_balloon", "overlay", "bfq", "veth", "bridge")
+_AT_BOOT = ("virtio_console", "virtio_net", "overlay", "bfq")
 _SIZE_BYTES = 512 << 20  # sparse
 _LAUNCHER = """#!/bin/sh
-PYTHONPATH=/opt/knockon/packages PYTHONDONTWRITEBYTECODE=1 PYTHONSAFEPATH=
+PYTHONPATH=/opt/knockon/packages PYTHONDONTWRITEBYTECODE=1
 export PYTHONPATH PYTHONDONTWRITEBYTECODE
-cd /opt/knockon && exec /usr/bin/python3 -m agent "$@"
+cd /opt/knockon && exec /usr/bin/python3 {}"$@"
 """
+_LAUNCHERS = {"knockon": "-m agent ", "knockon-python": ""}
 
 
 def build(image: Path, kernel: Kernel, rootfs: Path) -> None:
@@ -55,21 +56,23 @@ def _lay_node(target: Path) -> None:
             shutil.copy(unit, units)
     for path in programs.iterdir():
         path.chmod(0o755)
+    (units / "serial-getty@ttyS0.service").symlink_to("/dev/null")  # waits for udev, 90 s
     wants = units / "multi-user.target.wants"
     wants.mkdir()
     (wants / "lab-door.service").symlink_to("/etc/systemd/system/lab-door.service")
     at_boot = target / "etc/modules-load.d/lab.conf"
     at_boot.parent.mkdir(parents=True)
     at_boot.write_text("\n".join(_AT_BOOT) + "\n")
-    launcher = target / "usr/bin/knockon"
-    launcher.parent.mkdir(parents=True, exist_ok=True)
-    launcher.write_text(_LAUNCHER)
-    launcher.chmod(0o755)
+    for name, words in _LAUNCHERS.items():
+        launcher = target / "usr/bin" / name
+        launcher.parent.mkdir(parents=True, exist_ok=True)
+        launcher.write_text(_LAUNCHER.format(words))
+        launcher.chmod(0o755)
 
 
 def _require_same_python(rootfs: Path) -> None:
     there = (rootfs / "usr/bin/python3").readlink().name
-    here = "python%d.%d" % sys.version_info[:2]
+    here = f"python{sys.version_info.major}.{sys.version_info.minor}"
     if there != here:
         raise LabUnavailable(f"the machine has {there} and the packages here are {here}'s")
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 _GRACE_S = 30.0  # the machine ends a command itself; this is for its answer
+_TIMED_OUT = -1
+_HELLO = 0
 
 
 class Door:
@@ -29,22 +31,34 @@ class Door:
 
     def ask(self, argv: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine; raises TimeoutExpired as `subprocess.run` does."""
+        told = self._told({"argv": list(argv), "timeout_s": timeout_s}, timeout_s + _GRACE_S)
+        if told is None:
+            return subprocess.CompletedProcess(list(argv), 125, "", "the machine is down")
+        if told["status"] == _TIMED_OUT:
+            raise subprocess.TimeoutExpired(list(argv), timeout_s, told["out"], told["err"])
+        return subprocess.CompletedProcess(list(argv), told["status"], told["out"], told["err"])
+
+    def read(self, path: Path) -> str:
+        """Return a file of the machine; raises OSError."""
+        told = self._told({"read": f"/{path}"}, _GRACE_S)
+        if told is None or told["status"]:
+            raise OSError(told["err"] if told else "the machine is down")
+        return str(told["out"])
+
+    def _told(self, asked: dict[str, Any], longest_s: float) -> dict[str, Any] | None:
+        """Ask and wait; None when the machine goes down instead of answering."""
         answer: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         with self._sending:
             self._asked += 1
             number = self._asked
             self._waiting[number] = answer
-            asked = {"id": number, "argv": list(argv), "timeout_s": timeout_s}
-            self._line.sendall(json.dumps(asked).encode() + b"\n")
+            self._line.sendall(json.dumps({"id": number, **asked}).encode() + b"\n")
         try:
-            told = answer.get(timeout=timeout_s + _GRACE_S)
+            return answer.get(timeout=longest_s)
         except queue.Empty:
-            raise subprocess.TimeoutExpired(list(argv), timeout_s) from None
+            raise subprocess.TimeoutExpired(str(asked), longest_s) from None
         finally:
             self._waiting.pop(number, None)
-        if told is None:
-            return subprocess.CompletedProcess(list(argv), 125, "", "the machine is down")
-        return subprocess.CompletedProcess(list(argv), told["status"], told["out"], told["err"])
 
     def close(self) -> None:
         """Hang up; whoever waits is told that the machine is down."""
@@ -55,10 +69,15 @@ class Door:
             with self._line.makefile("rb") as lines:
                 for line in lines:
                     told = json.loads(line)
-                    self.open.set()
-                    if told["id"] in self._waiting:
+                    if told["id"] == _HELLO:
+                        self._give_up()  # what was asked before a reboot is never answered
+                        self.open.set()
+                    elif told["id"] in self._waiting:
                         self._waiting[told["id"]].put(told)
         except (OSError, ValueError):
             pass
+        self._give_up()
+
+    def _give_up(self) -> None:
         for answer in list(self._waiting.values()):
             answer.put(None)

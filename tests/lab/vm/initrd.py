@@ -1,7 +1,7 @@
 """The first file system: a busybox, the drivers of the disks, and the script that finds the rest.
 
-It is written here as a ``newc`` archive (Documentation/driver-api/early-userspace/buffer-format.rst),
-which is simple; an initramfs tool would look at this machine instead of that one.
+It is written here as a ``newc`` archive (the kernel's early-userspace/buffer-format.rst), which is
+simple; an initramfs tool would look at this machine instead of that one.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import atexit
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +23,10 @@ from tests.lab.vm.monitor import Monitor, ThrottledDisk
 
 QEMU = "qemu-system-x86_64"
 _UP = ("running", "degraded")
+_BOOT_S = 300.0
+_NETWORK = "ip link set lo up; ip link set eth0 up; ip addr replace 10.0.2.15/24 dev eth0"
+HOST = "10.0.2.2"
+"""Where the machine finds this machine's loopback; it knows no way to anywhere else."""
 _CMDLINE = "console=ttyS0 panic=-1 quiet rdinit=/init systemd.show_status=0 mitigations=off"
 
 
@@ -30,7 +34,7 @@ class Machine:
     """A booted machine with the ways of a `Box`; use as a context manager."""
 
     def __init__(self, cache: Path, *, memory_mb: int = 1024, processors: int = 2) -> None:
-        """Prepare kernel and disks; nothing runs yet. Raises LabUnavailable with what is missing."""
+        """Prepare kernel and disks; nothing runs yet. Raises LabUnavailable with what is amiss."""
         if not shutil.which(QEMU):
             raise LabUnavailable(f"missing: {QEMU} (apt-get install qemu-system-x86)")
         self._base = ensure_disk(cache)
@@ -63,16 +67,39 @@ class Machine:
             raise RuntimeError("the machine is down")
         return ThrottledDisk(self._monitor)
 
-    def boot(self, patience_s: float = 300.0) -> None:
+    def boot(self) -> None:
         """Start the machine and wait until its systemd says it is up."""
         self._process = self._spawn()
-        until_s = time.monotonic() + patience_s
+        until_s = time.monotonic() + _BOOT_S
         self._monitor = Monitor(self._socket("monitor", until_s))
         self._door = Door(self._socket("door", until_s))
-        while time.monotonic() < until_s and self._process.poll() is None:
-            if self._door.open.wait(1.0):
+        self._await_up(until_s)
+
+    def reboot(self) -> None:
+        """Reboot the machine from inside, in order, and wait until it is up again."""
+        self._down_and_up(lambda: self.sh("systemctl reboot"))
+
+    def lose_power(self) -> None:
+        """Reset the machine in the middle of whatever it does; what was not flushed is lost."""
+        monitor = self._monitor
+        if monitor is None:
+            raise RuntimeError("the machine is down")
+        self._down_and_up(lambda: monitor.do("system_reset"))
+
+    def _down_and_up(self, end: Callable[[], object]) -> None:
+        if self._door is None:
+            raise RuntimeError("the machine is down")
+        self._door.open.clear()
+        end()
+        self._await_up(time.monotonic() + _BOOT_S)
+
+    def _await_up(self, until_s: float) -> None:
+        door, process = self._door, self._process
+        while door and process and process.poll() is None and time.monotonic() < until_s:
+            if door.open.wait(1.0):
                 self.sh("systemctl is-system-running --wait", max(1.0, until_s - time.monotonic()))
                 if self.sh("systemctl is-system-running").stdout.strip() in _UP:
+                    self.check(_NETWORK)
                     return
         raise RuntimeError(f"the machine did not come up:\n{self._console()}")
 
@@ -95,6 +122,12 @@ class Machine:
             said = f"{done.stdout[-1000:]}{done.stderr[-3000:]}"
             raise RuntimeError(f"in the machine: {script!r} -> {done.returncode}: {said}")
         return done.stdout
+
+    def read(self, path: Path) -> str:
+        """Return a file by its path below the machine's root; starts no process there."""
+        if self._door is None:
+            raise OSError("the machine is down")
+        return self._door.read(path)
 
     def close(self) -> None:
         """Turn the machine off and remove everything it left; safe to call twice."""
@@ -125,11 +158,15 @@ class Machine:
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         memory_mb, processors = self._size
-        drives = (("vda", self._base, "snapshot=on"), ("vdb", self._folder / "code.img", "readonly=on"))
+        drives = (
+            ("vda", self._base, "snapshot=on"),
+            ("vdb", self._folder / "code.img", "readonly=on"),
+        )
         argv = [
             "setpriv", "--pdeathsig", "KILL", QEMU, "-accel", "tcg", "-cpu", "max",
-            "-m", str(memory_mb), "-smp", str(processors), "-nodefaults", "-no-reboot",
-            "-display", "none", "-serial", "stdio", "-nic", "none",
+            "-m", str(memory_mb), "-smp", str(processors), "-nodefaults",
+            "-display", "none", "-serial", "stdio",
+            "-netdev", "user,id=net,ipv6=off", "-device", "virtio-net-pci,netdev=net,romfile=",
             "-kernel", str(self._kernel.image), "-initrd", str(self._folder / "initrd"),
             "-append", _CMDLINE,
             "-qmp", f"unix:{self._folder}/monitor,server=on,wait=off",

@@ -23,7 +23,7 @@ from tests.lab.vm.monitor import Monitor, ThrottledDisk
 
 QEMU = "qemu-system-x86_64"
 _UP = ("running", "degraded")
-_BOOT_S = 300.0
+_BOOT_S = 240.0
 _NETWORK = "ip link set lo up; ip link set eth0 up; ip addr replace 10.0.2.15/24 dev eth0"
 HOST = "10.0.2.2"
 """Where the machine finds this machine's loopback; it knows no way to anywhere else."""

@@ -74,6 +74,7 @@ def test_pods_given_up_before_the_node_was_back_are_victims_of_its_loss() -> Non
     assert found.killer is not None
     assert found.killer.kind is KillerKind.POWER
     assert [(v.pod, v.harm) for v in found.victims] == [("pg-0", "given up by the cluster")]
+    assert "went down without an ordered shutdown" in found.verdict
 
 
 def test_an_emptied_node_that_is_switched_off_was_switched_off_by_its_operator() -> None:

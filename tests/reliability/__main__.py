@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help="all unless named")
     parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--at-once", type=int, default=2, help="a scenario mostly waits")
     parser.add_argument("--killing", action="store_true", help="once more with the agent killed")
     parser.add_argument("--render", action="store_true", help="play nothing, write the page")
     parser.add_argument("--rows", type=Path, default=ROWS, help="where each run is kept")
@@ -37,18 +39,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("reliability: systemd-journal-remote is not installed", file=sys.stderr)
         return 3
     rows = read_rows(args.rows)
-    for _ in range(0 if args.render else args.times):
-        for name in wanted:
-            for kills in (False, True) if args.killing else (False,):
-                if kills and not SCENARIOS[name].killable:
-                    continue
-                rows.append(play(name, SCENARIOS[name], tool, kills_agent=kills))
-                print(json.dumps(asdict(rows[-1])), flush=True)
-                write_whole(args.rows, json.dumps([asdict(one) for one in rows], indent=1) + "\n")
+    due = [
+        (name, kills)
+        for _ in range(0 if args.render else args.times)
+        for name in wanted
+        for kills in ((False, True) if args.killing else (False,))
+        if not kills or SCENARIOS[name].killable
+    ]
+    with ThreadPoolExecutor(args.at_once) as pool:
+        plays = [pool.submit(_played, name, tool, kills=kills) for name, kills in due]
+        for done in as_completed(plays):
+            rows.append(done.result())
+            print(json.dumps(asdict(rows[-1])), flush=True)
+            write_whole(args.rows, json.dumps([asdict(one) for one in rows], indent=1) + "\n")
     if args.rows == ROWS:
         write_whole(PAGE, into(PAGE.read_text("utf-8"), table(rows, made())))
     print(table(rows, made()))
     return int(any(one.lost or one.duplicated or one.wrong for one in rows))
+
+
+def _played(name: str, tool: str, *, kills: bool) -> Row:
+    return play(name, SCENARIOS[name], tool, kills_agent=kills)
 
 
 def read_rows(path: Path) -> list[Row]:

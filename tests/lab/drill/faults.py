@@ -13,6 +13,7 @@ from tests.lab.scenarios import SCENARIOS
 
 CHECK_S = 5.0
 DISK_STALL_S = 120.0
+_HOGS, _BUSY_S = 6, 15.0
 _PID = "systemctl show -p MainPID --value docker.service"
 _DOCKER, _RUNTIME = "kube-docker-monitor.service", "kube-container-runtime-monitor.service"
 
@@ -55,6 +56,17 @@ def _hang(stage: Stage) -> None:
     box.check(f"kill -STOP {pid}")
     until(lambda: _timeouts(stage) > known, str, 60)
     box.check(f"kill -CONT {pid}")
+
+
+def _hang_while_busy(stage: Stage) -> None:
+    """The same beside tasks that take all processors: whoever is frozen wants none."""
+    box = stage.booted.box
+    hogs = [f"hog-{number}" for number in range(_HOGS)]
+    for hog in hogs:
+        box.check(f"systemd-run --quiet --unit={hog} sh -c 'while :; do :; done'")
+    time.sleep(_BUSY_S)
+    _hang(stage)
+    box.check(f"systemctl stop {' '.join(hogs)}")
 
 
 def _timeouts(stage: Stage) -> int:
@@ -129,6 +141,10 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "monitor kill of 2020": Fault(
         _hang, "dockerd hangs; `systemctl kill`", _killed("runtime_hang"), _FROZEN, _RUNTIME
+    ),
+    "frozen while processors are busy": Fault(
+        _hang_while_busy, "dockerd hangs while six tasks take all processors",
+        _killed("runtime_hang"), _FROZEN,
     ),
     "near miss": Fault(_near_miss, "slow, and not killed", (), _FROZEN),
     "planned restart": Fault(

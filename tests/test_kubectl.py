@@ -132,8 +132,13 @@ def test_owners(labels: dict[str, str], owner: dict[str, object], expected: str)
     assert owner_of({"metadata": {"labels": labels, "ownerReferences": [owner]}}) == expected
 
 
+def test_one_nodes_pods_do_not_tell_how_many_an_owner_has() -> None:
+    assert [one.replicas_hint for one in pods_of([pod(), pod()])] == [0, 0]
+
+
 def test_a_pod_with_its_siblings() -> None:
-    first, second = pods_of([pod(conditions=[{"type": "Ready", "status": "False"}]), pod()])
+    elsewhere = pod() | {"spec": {"nodeName": "node-2"}}
+    first, second = pods_of([pod(conditions=[{"type": "Ready", "status": "False"}]), elsewhere])
     assert (first.owner, first.replicas_hint, first.node) == ("Deployment/web", 2, "node-1")
     assert (first.ready, second.ready) == (False, None)
     assert first.image_hint == "web:1"

@@ -175,8 +175,13 @@ def _first(thing: Object, paths: Iterable[tuple[str, ...]]) -> str:
 
 
 def pods_of(things: Iterable[Object]) -> tuple[Pod, ...]:
-    """Every Pod, with how many pods of the same owner are listed."""
+    """Every Pod, with how many pods its owner has where the list goes beyond one node.
+
+    A list of one node's pods says nothing of an owner's other members.
+    """
     pods = [_pod(thing) for thing in things]
+    if len({pod.node for pod in pods if pod.node}) < 2:
+        return tuple(pods)
     together = Counter((pod.namespace, pod.owner) for pod in pods)
     return tuple(
         replace(pod, replicas_hint=together[pod.namespace, pod.owner] if pod.owner else 0)

@@ -22,9 +22,6 @@ from agent.model import Cause, Evidence, Hypothesis, Kind
 ONLY_A_CODE = re.compile(r"\b(?:exit(?:ed)?(?: with)? )?(?:code|status)[ =:]*\d+\W*$")
 """Who writes this saw the end, and knows no reason for it."""
 
-NO_RUNTIME = re.compile(r"\bdial unix \S*(?:docker|containerd|cri)\S*\.sock\b")
-"""The kubelet ends at its start when the runtime is not there: then the runtime is the story."""
-
 CRASH_SHOWS = (
     Kind.UNIT_EXITED,
     Kind.UNIT_FAILED,
@@ -62,7 +59,8 @@ def kubelet_restart(case: Case) -> Hypothesis | None:
     if watchdog:
         evidence.append(reason(STRONG, "the kubelet did not feed its watchdog", watchdog))
     reasons = tuple(f for f in fatal if not ONLY_A_CODE.search(f.text))
-    runtime = tuple(f for f in reasons if NO_RUNTIME.search(f.text))
+    silent = {f.text for f in case.of(Kind.RUNTIME_DOWN)}
+    runtime = tuple(f for f in reasons if f.text in silent)
     if runtime and len(runtime) == len(reasons):
         says = "the kubelet found no runtime to talk to, and would not run without"
         evidence.append(reason(WEAK, says, runtime))

@@ -30,7 +30,9 @@ WRITES_BACK = re.compile(r"jbd2|kworker/u|flush|xfsaild|xfs-|btrfs-|txg_sync|dmc
 """Threads that only ever wait for a disk (fs/jbd2, mm/page-writeback.c, fs/xfs)."""
 
 
-SEEN_FULL = frozenset({"df-shows-full", "inodes-used-up", "thin-pool-full", "pool-runs-full"})
+SEEN_FULL = frozenset(
+    {"df-shows-full", "df-shows-full-run", "inodes-used-up", "thin-pool-full", "pool-runs-full"}
+)
 """Rules that read the fill itself, not an error that mentions it."""
 
 FILE_SYSTEM = re.compile(r"EXT[234]-fs|JBD2|Aborting journal|XFS \(|BTRFS|F2FS")

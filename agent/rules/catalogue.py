@@ -78,7 +78,7 @@ class Catalogue:
         """Read the built-in rulebook and ``extra`` files; samples of the extra ones are checked."""
         names = read_names(RULEBOOK / NAMES_FILE)
         books = sorted(path for path in RULEBOOK.glob("*.toml") if path.name != NAMES_FILE)
-        built_in = [rule for book in books for rule in read_rules(book, names)]
+        built_in = [rule for book in books for rule in read_rules(book, names, late=True)]
         added = [rule for path in extra for rule in read_rules(path, names)]
         _refuse_twins([*built_in, *added])
         catalogue = cls([*built_in, *added], names, Vocabulary.load())

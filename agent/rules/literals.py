@@ -89,8 +89,10 @@ def _of_sequence(items: Iterable[Any], before: str = "", after: str = "") -> Nee
     return _joined([one for one in runs if text_of(one)], choices)
 
 
-def _joined(runs: Sequence[str], choices: Iterable[Needles]) -> Needles:
+def _joined(runs: Sequence[str], choices: Sequence[Needles]) -> Needles:
     """Take the strongest choice as key; the plain runs around it must occur as well."""
+    if not choices and len(runs) == 1:  # as most of a pattern's branches are
+        return frozenset({(runs[0],)})
     best = max((_NOTHING, *choices, *(frozenset({(run,)}) for run in runs)), key=_strength)
     around = [run for run in runs if len(text_of(run)) >= SHORTEST_PART]
     return frozenset(

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from agent.errors import UserError
 from agent.model import NO_DETAIL, Kind
+from agent.rules.late import Late
 from agent.rules.literals import Needles, needles, text_of
 from agent.rules.subjects import About
 
@@ -71,9 +72,9 @@ class Rule:
     kind: Kind
     about: About
     match: Mapping[str, Values]
-    pattern: re.Pattern[str]
+    pattern: Late
     needles: Needles
-    unless: re.Pattern[str] | None
+    unless: Late | None
     message_id: str
     quoted: Quoted
     detail: Mapping[str, str]
@@ -122,12 +123,18 @@ def _flat(raw: Mapping[str, Sequence[str]], name: str, seen: tuple[str, ...]) ->
             yield unit
 
 
-def read_rules(path: Path, names: Names) -> list[Rule]:
-    """Read one file of rules; a UserError names the file, the rule and the key that is wrong."""
+def read_rules(path: Path, names: Names, *, late: bool = False) -> list[Rule]:
+    """Read one file of rules; a UserError names the file, the rule and the key that is wrong.
+
+    ``late`` leaves expressions uncompiled until they are needed: for files whose tests did that.
+    """
     tables = _toml(path).get("rule", [])
     if not isinstance(tables, list) or not tables:
         raise UserError(f"{path.name}: holds no rule", "start each rule with [[rule]]")
-    return [_read_rule(path.name, table, names) for table in tables]
+    rules = [_read_rule(path.name, table, names) for table in tables]
+    for rule in () if late else rules:
+        _refuse_what_does_not_compile(rule)
+    return rules
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -207,17 +214,20 @@ def _seconds(table: Mapping[str, Any]) -> float:
     return float(value)
 
 
-def _pattern(table: Mapping[str, Any], match: Mapping[str, Values]) -> re.Pattern[str]:
+def _pattern(table: Mapping[str, Any], match: Mapping[str, Values]) -> Late:
     pattern = _regex(table, "pattern")
     if pattern is not None:
         return pattern
     if "EVENT_REASON" in match:
-        return re.compile("")  # the reason of an event says it all
+        return Late("")  # the reason of an event says it all
     raise _Problem("the key 'pattern' is missing")
 
 
-def _needles(pattern: re.Pattern[str], match: Mapping[str, Values], quoted: Quoted) -> Needles:
-    found = needles(pattern.pattern)
+def _needles(pattern: Late, match: Mapping[str, Values], quoted: Quoted) -> Needles:
+    try:
+        found = needles(pattern.pattern)
+    except re.error as error:
+        raise _Problem(f"pattern: {error}") from error
     shortest = min((len(text_of(needle[0])) for needle in found), default=0)
     if shortest >= SHORTEST_NEEDLE or "EVENT_REASON" in match:
         return found or frozenset({("",)})
@@ -226,13 +236,18 @@ def _needles(pattern: re.Pattern[str], match: Mapping[str, Values], quoted: Quot
     raise _Problem("pattern: holds no literal text of 3 characters that every match needs")
 
 
-def _regex(table: Mapping[str, Any], key: str) -> re.Pattern[str] | None:
-    if key not in table:
-        return None
-    try:
-        return re.compile(_text(table, key).strip())
-    except re.error as error:
-        raise _Problem(f"{key}: {error}") from error
+def _regex(table: Mapping[str, Any], key: str) -> Late | None:
+    return Late(_text(table, key).strip()) if key in table else None
+
+
+def _refuse_what_does_not_compile(rule: Rule) -> None:
+    for key, expression in (("pattern", rule.pattern), ("unless", rule.unless)):
+        try:
+            if expression:
+                expression.compiled()
+        except re.error as error:
+            what = f"{rule.file}: rule {rule.id}: {key}: {error}"
+            raise UserError(what, "see docs/rules.md") from error
 
 
 def _strings(value: object, key: str) -> Mapping[str, str]:

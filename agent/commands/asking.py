@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from agent.commands import fleet
 from agent.commands.cluster import options as cluster
 from agent.commands.out import screen_of, write, write_plainly
 from agent.commands.why import Pasted, Question, answer
@@ -52,6 +51,8 @@ def add_why(why: argparse.ArgumentParser) -> None:
 
 def add_incidents(incidents: argparse.ArgumentParser) -> None:
     """What can be said with ``incidents``."""
+    from agent.commands import fleet  # a quarter of all modules, for this command alone
+
     _add_input(incidents)
     cluster.add_arguments(incidents)
     fleet.add_arguments(incidents)
@@ -107,6 +108,8 @@ def incidents(options: argparse.Namespace) -> int:
     """List them, one line each."""
     if options.bundle is None and options.log is None:
         return _of_cluster(options)
+    from agent.commands import fleet
+
     fleet.refuse_in_a_bundle(options)
     answered = answer(_question(options))
     if options.json:
@@ -126,6 +129,8 @@ def _of_cluster(options: argparse.Namespace) -> int:
     if options.rules or options.now is not None:
         raise UserError("--rules and --now go with --bundle or --log", _OWN_RULES)
     if options.cluster:
+        from agent.commands import fleet
+
         write_plainly(fleet.listed(options))
         return EXPLAINED
     from agent.commands.cluster.listing import Range, as_lines, ask_all, overview

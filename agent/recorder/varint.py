@@ -23,9 +23,12 @@ class Numbers(dict[bytes, int]):
     def __missing__(self, raw: bytes) -> int:
         if not 0 < len(raw) <= _LONGEST_BYTES:
             raise Damaged("a number does not end")
-        value = 0
-        for byte in reversed(raw):
-            value = value << 7 | byte & 0x7F
+        if len(raw) == 3:  # most of those that are not remembered
+            value = raw[0] & 0x7F | (raw[1] & 0x7F) << 7 | raw[2] << 14
+        else:
+            value = 0
+            for byte in reversed(raw):
+                value = value << 7 | byte & 0x7F
         value = unfolded(value) if self._signed else value
         if len(raw) < 3:
             self[raw] = value

@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from agent.rules.literals import Needles, needles
+
 
 @dataclass(slots=True, unsafe_hash=True)
 class Late:
     """One expression, equal to another of the same text."""
 
     pattern: str
+    _needles: Needles | None = field(default=None, compare=False, repr=False)
     _compiled: re.Pattern[str] | None = field(default=None, compare=False, repr=False)
 
     def compiled(self) -> re.Pattern[str]:
@@ -19,6 +22,13 @@ class Late:
         if self._compiled is None:
             self._compiled = re.compile(self.pattern)
         return self._compiled
+
+    @property
+    def needles(self) -> Needles:
+        """What every match of it holds; raises re.error."""
+        if self._needles is None:
+            self._needles = needles(self.pattern)
+        return self._needles
 
     def search(self, text: str) -> re.Match[str] | None:
         """Look for it."""

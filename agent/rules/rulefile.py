@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from agent.errors import UserError
 from agent.model import NO_DETAIL, Kind
 from agent.rules.late import Late
-from agent.rules.literals import Needles, needles, text_of
+from agent.rules.literals import Needles, text_of
 from agent.rules.subjects import About
 
 W = TypeVar("W", bound=StrEnum)
@@ -73,7 +73,6 @@ class Rule:
     about: About
     match: Mapping[str, Values]
     pattern: Late
-    needles: Needles
     unless: Late | None
     message_id: str
     quoted: Quoted
@@ -84,6 +83,11 @@ class Rule:
     matches: tuple[RuleSample, ...]
     rejects: tuple[RuleSample, ...]
     file: str
+
+    @property
+    def needles(self) -> Needles:
+        """What a message must hold for the pattern to be looked for: one of these."""
+        return self.pattern.needles or _ANYTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ _KEYS = {
     "guard", "clears_after_s", "origin", "matches", "rejects",
 }  # fmt: skip
 _DEFAULT_CLEARS_AFTER_S = 600.0
+_ANYTHING: Needles = frozenset({("",)})
 
 
 class _Problem(Exception):
@@ -131,10 +136,7 @@ def read_rules(path: Path, names: Names, *, late: bool = False) -> list[Rule]:
     tables = _toml(path).get("rule", [])
     if not isinstance(tables, list) or not tables:
         raise UserError(f"{path.name}: holds no rule", "start each rule with [[rule]]")
-    rules = [_read_rule(path.name, table, names) for table in tables]
-    for rule in () if late else rules:
-        _refuse_what_does_not_compile(rule)
-    return rules
+    return [_read_rule(path.name, table, names, late=late) for table in tables]
 
 
 def _toml(path: Path) -> dict[str, Any]:
@@ -146,14 +148,18 @@ def _toml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path.name}: is not TOML: {error}") from error
 
 
-def _read_rule(file: str, table: object, names: Names) -> Rule:
+def _read_rule(file: str, table: object, names: Names, *, late: bool) -> Rule:
     if not isinstance(table, dict):
         raise UserError(f"{file}: a rule is a table", "start each rule with [[rule]]")
     rule_id = str(table.get("id", "(no id)"))
     try:
-        return _rule(file, table, names)
+        rule = _rule(file, table, names)
+        if not late:
+            _refuse_broken(rule)
+            _refuse_slow(rule)
     except _Problem as problem:
         raise UserError(f"{file}: rule {rule_id}: {problem}", "see docs/rules.md") from problem
+    return rule
 
 
 def _rule(file: str, table: Mapping[str, Any], names: Names) -> Rule:
@@ -162,14 +168,12 @@ def _rule(file: str, table: Mapping[str, Any], names: Names) -> Rule:
         raise _Problem(f"unknown key {unknown[0]!r}")
     quoted = _word(table, "quoted", Quoted, Quoted.SPEAKER)
     match = _match(table.get("match", {}), quoted, names)
-    pattern = _pattern(table, match)
     return Rule(
         id=_text(table, "id"),
         kind=_word(table, "fact", Kind),
         about=_word(table, "about", About),
         match=match,
-        pattern=pattern,
-        needles=_needles(pattern, match, quoted),
+        pattern=_pattern(table, match),
         unless=_regex(table, "unless"),
         message_id=str(table.get("message_id", "")),
         quoted=quoted,
@@ -223,31 +227,26 @@ def _pattern(table: Mapping[str, Any], match: Mapping[str, Values]) -> Late:
     raise _Problem("the key 'pattern' is missing")
 
 
-def _needles(pattern: Late, match: Mapping[str, Values], quoted: Quoted) -> Needles:
-    try:
-        found = needles(pattern.pattern)
-    except re.error as error:
-        raise _Problem(f"pattern: {error}") from error
-    shortest = min((len(text_of(needle[0])) for needle in found), default=0)
-    if shortest >= SHORTEST_NEEDLE or "EVENT_REASON" in match:
-        return found or frozenset({("",)})
-    if shortest and ("_TRANSPORT" in match or quoted is Quoted.ONLY):
-        return found
-    raise _Problem("pattern: holds no literal text of 3 characters that every match needs")
+def _refuse_slow(rule: Rule) -> None:
+    """Refuse a pattern that would have to be looked for in every line."""
+    shortest = min((len(text_of(needle[0])) for needle in rule.pattern.needles), default=0)
+    if shortest >= SHORTEST_NEEDLE or "EVENT_REASON" in rule.match:
+        return
+    if not shortest or ("_TRANSPORT" not in rule.match and rule.quoted is not Quoted.ONLY):
+        raise _Problem("pattern: holds no literal text of 3 characters that every match needs")
 
 
 def _regex(table: Mapping[str, Any], key: str) -> Late | None:
     return Late(_text(table, key).strip()) if key in table else None
 
 
-def _refuse_what_does_not_compile(rule: Rule) -> None:
+def _refuse_broken(rule: Rule) -> None:
     for key, expression in (("pattern", rule.pattern), ("unless", rule.unless)):
         try:
             if expression:
                 expression.compiled()
         except re.error as error:
-            what = f"{rule.file}: rule {rule.id}: {key}: {error}"
-            raise UserError(what, "see docs/rules.md") from error
+            raise _Problem(f"{key}: {error}") from error
 
 
 def _strings(value: object, key: str) -> Mapping[str, str]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.commands.cluster.server import ANSWER_S, Access, Server, connect
+if TYPE_CHECKING:
+    from agent.commands.cluster.server import Server
 
 NAMESPACE = "knockon"
+ANSWER_S = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def server_of(options: argparse.Namespace) -> Server:
     """Log in; raises UserError."""
+    from agent.commands.cluster.server import Access, connect  # logging: only who asks pays for it
+
     return connect(Access(options.kubeconfig, options.context, options.timeout))
 
 

@@ -16,12 +16,12 @@ from time import monotonic
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from agent.commands.cluster.options import ANSWER_S
 from agent.errors import UserError
 from agent.sources.untyped import objects, text
 
 MOST_BYTES = 64 << 20
 CONNECT_S = 5.0
-ANSWER_S = 10.0
 MOST_AT_ONCE = 16  # threads that ask
 _PAGE = 500
 _PIECE_BYTES = 256 << 10

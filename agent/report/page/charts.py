@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import median
 
 from agent.report.page.markup import Markup, tag
@@ -26,8 +27,15 @@ _NOTHING = ".."
 Level = int | None
 
 
+@lru_cache(maxsize=64)  # drawn, and packed for the script
 def levels(series: Series, track: Track) -> list[Level]:
     """Map values to the track's scale; time is logarithmic, for 10 ms and 60 s both matter."""
+    if track.unit != "wait":
+        top = track.top
+        return [
+            None if value is None else round(LEVELS * min(max(value / top, 0.0), 1.0))
+            for value in series.values
+        ]
     return [None if value is None else _level(value, track) for value in series.values]
 
 

@@ -54,12 +54,17 @@ class _Follower:
 
     owner: Subject
     place: int = 0
+    last: tuple[Sample | None, int | None] = (None, None)  # and the bytes moved until it
 
     def change(self, a: Sample, b: Sample) -> float | None:
-        first, last = self._find(a), self._find(b)
-        if not first or not last:
-            return None
-        return float(last.read_bytes + last.write_bytes - first.read_bytes - first.write_bytes)
+        first = self.last[1] if self.last[0] is a else self._moved(a)
+        moved = self._moved(b)
+        self.last = b, moved
+        return None if first is None or moved is None else float(moved - first)
+
+    def _moved(self, sample: Sample) -> int | None:
+        found = self._find(sample)
+        return found.read_bytes + found.write_bytes if found else None
 
     def _find(self, sample: Sample) -> CgroupCounters | None:
         groups = sample.cgroups

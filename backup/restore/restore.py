@@ -18,6 +18,7 @@ from backup.exits import Exit, Failure
 from backup.fields import Malformed
 from backup.postgres.verifybackup import run_pg_verifybackup
 from backup.restore.landing import MARK, Landing
+from backup.restore.recovery import SIGNALS, prepare, restore_command
 from backup.restore.walk import Opened, Place, Walk
 from backup.stopped import sigterm_raises
 from backup.store.layout import MANIFEST_NAME, Published, Role, WalMode
@@ -25,7 +26,6 @@ from backup.store.seal import load_key
 from backup.upkeep.catalog import LATEST, add_store, find, open_store, say, size
 
 _MAP = "tablespace_map"
-_SIGNALS = ("standby.signal", "recovery.signal")
 _SPARE = 1.02  # folders and rounding up to blocks
 
 
@@ -47,6 +47,7 @@ class Order:
     mapping: Mapping[str, str]  # locations of tablespaces, old to new
     owner: str = ""  # a user to give the files to; only root can
     with_tool: bool = True  # ask pg_verifybackup too
+    restore_command: str = ""  # fetches WAL from an archive, also what came after the backup
 
 
 def restore(opened: Opened, order: Order) -> Restored:
@@ -62,6 +63,8 @@ def restore(opened: Opened, order: Order) -> Restored:
             landings[oid] = _prepared(path, undo)
         _fill(walk, _Writer(landings))
         notes = _finish(walk, landings, with_tool=order.with_tool)
+        if order.restore_command:
+            prepare(landings[0].staging, order.restore_command)
         # Tablespaces first: a data directory whose tablespaces are not there yet must not start.
         for oid in sorted(landings, reverse=True):
             if owner is not None:
@@ -119,7 +122,7 @@ def _finish(walk: Walk, landings: Mapping[int, Landing], *, with_tool: bool) -> 
     _link(data, {oid: landing.target for oid, landing in landings.items() if oid})
     notes += [
         f"{name} came with it: it will start as the standby that it is a copy of"
-        for name in _SIGNALS
+        for name in SIGNALS
         if (data / name).exists()
     ]
     return tuple(notes)
@@ -211,19 +214,27 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="put a tablespace elsewhere",
     )
     parser.add_argument("--owner", default="", metavar="USER", help="give the files to this user")
+    parser.add_argument(
+        "--restore-command",
+        default="",
+        metavar="CMD",
+        help="fetches WAL from your archive, to its end; what --wal archived needs",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Restore, and say how to start it."""
+    command = restore_command(args.restore_command)
     opened = open_backup(args)
-    order = Order(args.target, mappings(args.tablespace_mapping), args.owner)
+    spaces = mappings(args.tablespace_mapping)
+    order = Order(args.target, spaces, args.owner, restore_command=command)
     with sigterm_raises():
         done = restore(opened, order)
     files = counted(done.files, "file")
     say(f"{opened.published.id}: {files} in {done.target}, all as Postgres wrote them")
     for note in done.notes:
         say(note)
-    say(how_to_start(opened.published, done.target))
+    say(how_to_start(opened.published, done.target, prepared=bool(command)))
     return Exit.DONE
 
 
@@ -234,13 +245,16 @@ def open_backup(args: argparse.Namespace) -> Opened:
     return Opened(store, find(store, args.id, key), key)
 
 
-def how_to_start(published: Published, target: Path) -> str:
+def how_to_start(published: Published, target: Path, *, prepared: bool = False) -> str:
     """What to do next; never to delete backup_label, which would corrupt the copy silently."""
     major = published.server_version // 10000
     start = f"start it with Postgres {major}: pg_ctl -D {target} start"
-    if published.wal is WalMode.ARCHIVED:
+    if prepared:
+        start += ", and it takes all the WAL that the archive has"
+    elif published.wal is WalMode.ARCHIVED:
         start = (
-            f"before it starts: set restore_command in {target}/postgresql.auto.conf to your WAL"
-            f" archive and `touch {target}/recovery.signal`; then {start}"
+            "it cannot start yet, for its WAL is in your archive: restore with --restore-command"
+            f" 'cp /archive/%f %p', or set restore_command in {target}/postgresql.auto.conf and"
+            f" `touch {target}/recovery.signal`; then {start}"
         )
     return f"{start} (keep backup_label: it is how Postgres knows where to begin)"

@@ -25,6 +25,7 @@ from agent.words import counted
 from backup.exits import Exit
 from backup.fields import Malformed
 from backup.postgres.verifybackup import program
+from backup.restore.recovery import SIGNALS, restore_command
 from backup.restore.restore import Order, open_backup, restore
 from backup.restore.scratch import Scratch, Setting, account_for, may_enter
 from backup.restore.walk import Opened
@@ -35,7 +36,6 @@ from backup.upkeep.checks import Check, record
 
 _FOLDER = "knockon-restore-test"
 _OURS = re.compile(rf"{_FOLDER}\.(\d+)\.[0-9a-f]{{8}}")
-_SIGNALS = ("standby.signal", "recovery.signal")
 _LARGEST_INDEXES = """
     SELECT c.oid, c.relname FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid
     JOIN pg_am a ON a.oid = c.relam
@@ -162,7 +162,7 @@ def _own(scratch: Scratch, questions: Questions) -> str:
 
 
 def _prepare_recovery(data: Path, *, archived: bool) -> None:
-    for name in _SIGNALS:
+    for name in SIGNALS:
         (data / name).unlink(missing_ok=True)
     if archived:
         (data / "recovery.signal").touch()
@@ -219,6 +219,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Test, record the outcome beside the backup, and say it; status 3 where it is bad."""
+    command = restore_command(args.restore_command)
     opened = open_backup(args)
     questions = Questions(
         role=args.role,
@@ -226,7 +227,7 @@ def run(args: argparse.Namespace) -> int:
         database=args.database,
         indexes=args.indexes,
         timeout_s=args.timeout,
-        restore_command=args.restore_command,
+        restore_command=command,
         user=args.as_user,
         programs=args.bin_dir,
     )

@@ -95,7 +95,7 @@ class Cluster:
     def backup_pid(self, patience_s: float = 15.0) -> int:
         """Wait until a backup streams, and return who sends it."""
         return int(
-            self._until(
+            self.until(
                 "SELECT pid FROM pg_stat_progress_basebackup"
                 " WHERE phase = 'streaming database files' AND backup_streamed > 0",
                 patience_s,
@@ -114,7 +114,7 @@ class Cluster:
             time.sleep(0.05)
         return False
 
-    def _until(self, question: str, patience_s: float) -> str:
+    def until(self, question: str, patience_s: float) -> str:
         until_s = time.monotonic() + patience_s
         while time.monotonic() < until_s:
             if found := self.sql(question):

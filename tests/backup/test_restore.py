@@ -281,5 +281,7 @@ def test_two_tablespaces_cannot_share_a_directory(store: Store, tmp_path: Path) 
 def test_it_says_how_to_start(store: Store) -> None:
     assert "pg_ctl -D /data start" in how_to_start(forge(store), Path("/data"))
     archived = how_to_start(forge(store, wal=WalMode.ARCHIVED), Path("/data"))
-    assert "restore_command" in archived
+    assert "--restore-command" in archived
     assert "recovery.signal" in archived
+    ready = how_to_start(forge(store, wal=WalMode.ARCHIVED), Path("/data"), prepared=True)
+    assert ready.startswith("start it with Postgres 15")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import select
 import socket
 import struct
 import threading
@@ -68,12 +69,18 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 def _pull_within(cancel: pq.abc.PGcancelConn, patience_s: float) -> None:
-    """Cancel over the connection's own kind of transport, TLS included, and not for ever."""
+    """Cancel over the connection's own kind of transport, TLS included, and not for ever.
+
+    libpq waits for ever where it is asked to go on before the socket is ready: a cut network.
+    """
     until_s = time.monotonic() + patience_s
     cancel.start()
-    pause_s = 0.0005
-    while cancel.poll() not in (pq.PollingStatus.OK, pq.PollingStatus.FAILED):
-        if time.monotonic() > until_s:
+    wants: int = pq.PollingStatus.WRITING
+    while wants not in (pq.PollingStatus.OK, pq.PollingStatus.FAILED):
+        poller = select.poll()  # the socket is another one for each address that is tried
+        poller.register(
+            cancel.socket, select.POLLOUT if wants == pq.PollingStatus.WRITING else select.POLLIN
+        )
+        if not poller.poll(max(0.0, until_s - time.monotonic()) * 1000):
             return
-        time.sleep(pause_s)
-        pause_s = min(2 * pause_s, 0.02)
+        wants = cancel.poll()

@@ -136,6 +136,12 @@ _RUNNING = (
         Exit.FAILED,
     ),
     _refusal(
+        r"connection timed out|no route to host|network is unreachable",
+        "the connection to the server went silent",
+        "nothing was published, and the server reads no further; is the network between up again?",
+        Exit.FAILED,
+    ),
+    _refusal(
         r"canceling statement due to user request",
         "somebody cancelled the backup on the server",
         "pg_cancel_backend, or a client's cancel through a pooler",

@@ -35,6 +35,7 @@ _SESSION = {
     "keepalives_idle": "30",
     "keepalives_interval": "10",
     "keepalives_count": "3",
+    "tcp_user_timeout": "60000",  # what was sent and never acknowledged stops keepalives
 }
 
 

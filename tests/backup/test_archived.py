@@ -47,11 +47,11 @@ class Archiving:
 def archiving() -> Iterator[Archiving]:
     with (
         tempfile.TemporaryDirectory(prefix="knockon-pg-", ignore_cleanup_errors=True) as folder,
-        running(Path(folder) / "db", free_port()) as cluster,
+        tempfile.TemporaryDirectory(prefix="knockon-room-", ignore_cleanup_errors=True) as beside,
+        running(Path(folder), free_port()) as cluster,
     ):
-        Path(folder).chmod(0o755)
-        room = Path(folder) / "room"
-        room.mkdir(mode=0o755)
+        room = Path(beside)
+        room.chmod(0o755)
         as_owner(["mkdir", cluster.folder / "it's WAL"])
         cluster.sql("ALTER SYSTEM SET archive_mode = on")
         keep = f"cp %p \"{cluster.folder}/it''s WAL/%f\""
@@ -74,7 +74,9 @@ def started(cluster: Cluster, data: Path) -> subprocess.CompletedProcess[bytes]:
 
 def test_it_restores_to_the_last_word_of_the_archive(archiving: Archiving) -> None:
     one, store = archiving.cluster, archiving.store
-    status, said = paced_run("--dsn", one.dsn, "--to", store, "--wal", "archived")
+    status, said = paced_run(
+        "--dsn", one.dsn, "--to", store, "--wal", "archived", "--fast-checkpoint"
+    )
     assert status == Exit.DONE, said
     one.sql("CREATE TABLE later AS SELECT 42 AS n")
     archiving.to_archive()
@@ -95,7 +97,9 @@ def test_it_restores_to_the_last_word_of_the_archive(archiving: Archiving) -> No
 
 def test_without_the_archive_it_does_not_start_and_that_was_said(archiving: Archiving) -> None:
     one, store = archiving.cluster, archiving.store
-    status, said = paced_run("--dsn", one.dsn, "--to", store, "--wal", "archived")
+    status, said = paced_run(
+        "--dsn", one.dsn, "--to", store, "--wal", "archived", "--fast-checkpoint"
+    )
     assert status == Exit.DONE, said
     data = archiving.room / "data"
     status, said = command("restore", "--from", store, "--target", str(data), *OWNER)
@@ -108,7 +112,9 @@ def test_without_the_archive_it_does_not_start_and_that_was_said(archiving: Arch
 
 def test_the_restore_test_fetches_it_too(archiving: Archiving) -> None:
     one, store = archiving.cluster, archiving.store
-    status, said = paced_run("--dsn", one.dsn, "--to", store, "--wal", "archived")
+    status, said = paced_run(
+        "--dsn", one.dsn, "--to", store, "--wal", "archived", "--fast-checkpoint"
+    )
     assert status == Exit.DONE, said
     words = ("restore-test", "--from", store, "--work-dir", str(archiving.room))
     status, said = command(*words)

@@ -1,7 +1,8 @@
 """Collector: what each block device moved and how busy it was.
 
 Documentation/admin-guide/iostats.rst; a sector is 512 bytes whatever the device says. Partitions,
-RAM disks and devices that never moved a byte are left out.
+RAM disks and devices that never moved a byte are left out. psutil is not asked: it has no time in
+the queue, and looks up each device in /sys anew (measured: six times our CPU).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Collector: how much memory the node has left, and how many pages come back from disk.
 
 Documentation/filesystems/proc.rst. A page that was evicted and is read again counts as a refault
-(``workingset_refault_file`` since 5.9, ``workingset_refault`` before).
+(``workingset_refault_file`` since 5.9, ``workingset_refault`` before). psutil is not asked: it has
+neither dirty pages nor faults nor refaults.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class Processes:
 
 
 def grown_between(before: Mapping[int, Moved], now: Mapping[int, Moved]) -> dict[int, Moved]:
-    """Give what each process moved between two looks.
+    """Give what each process moved between two looks, as far as it moved anything.
 
     Who was not there before has moved all of it since. A parent's counters take in those of a
     child that it waited for: what the child had moved before the first look is not of this time.
@@ -122,6 +122,8 @@ def grown_between(before: Mapping[int, Moved], now: Mapping[int, Moved]) -> dict
     grown: dict[int, Moved] = {}
     for pid, moved in now.items():
         known = before.get(pid)
+        if known is moved:
+            continue  # nearly all of them
         grown[pid] = moved.less(known) if known and known.is_below(moved) else moved
     for pid, moved in before.items():
         if pid not in now and moved.parent in grown:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from agent.model import Subject
 from agent.printable import safe
 from agent.recorder.top_processes import TopProcesses, owner_title
+from agent.words import counted
 
 _TOP = 8
 _Process = tuple[int, str, Subject | None]
@@ -63,7 +64,8 @@ def _cells(key: _Process, sums: _Sum, of: tuple[float, int]) -> tuple[str, ...]:
 def _notes(looks: Sequence[TopProcesses]) -> Iterator[str]:
     hidden = max(top.hidden for top in looks)
     if hidden:
-        yield f"  not seen: {hidden} processes, whose counters take CAP_SYS_PTRACE to read"
+        whose = counted(hidden, "process", "processes")
+        yield f"  not seen: {whose} (reading the counters of others takes CAP_SYS_PTRACE)"
 
 
 def columns_of(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:

@@ -132,7 +132,7 @@ def saturated(*facts: Fact) -> Diagnosis:
 def test_the_busiest_processes_are_evidence_but_make_nothing_likelier() -> None:
     found = saturated(seen(LOGIN))
     (named,) = [one for one in found.hypotheses[0].evidence_for if one.facts]
-    assert named.says == "these processes moved most"
+    assert named.says == "by the processes' own counters dd moved most"
     assert named.facts[0].text.startswith("dd (pid 4711 of session-4.scope) moves 400 MB/s")
     assert named.facts[0].text in [link.what for link in found.chain]
     assert found.confidence == saturated().confidence

@@ -137,7 +137,10 @@ def _movers(case: Case) -> list[Evidence]:
         return []
     begin_s, end_s = case.pivot_s - MOVERS_S, case.pivot_s
     told = case.of(Kind.PROCESS_LOAD, where=lambda f: begin_s <= (f.at_s or 0.0) <= end_s)
-    return [reason(NAMES, "these processes moved most", told[-MOST_MOVERS:])] if told else []
+    told = told[-MOST_MOVERS:]
+    names = " and ".join(dict.fromkeys(fact.subject.name for fact in told))
+    says = f"by the processes' own counters {names} moved most"
+    return [reason(NAMES, says, told)] if told else []
 
 
 def memory_evidence(case: Case) -> list[Evidence]:

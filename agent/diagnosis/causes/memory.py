@@ -55,6 +55,15 @@ def _memcg(fact: Fact) -> bool:
     return fact.detail.get("scope") in ("memcg", "container", "pod") or _in_container(fact)
 
 
+OF_ANOTHER_KIND = (
+    Kind.CERT_INVALID,
+    Kind.CONFIG_MISMATCH,
+    Kind.CNI_FAILED,
+    Kind.KUBELET_PANIC,
+    Kind.RUNTIME_PANIC,
+)
+
+
 def container_oom(case: Case) -> Hypothesis | None:
     """A memory cgroup of a container or pod reached its own limit and the kernel killed in it."""
     evidence: list[Evidence] = []
@@ -86,6 +95,9 @@ def container_oom(case: Case) -> Hypothesis | None:
     elif evidence and (ill := case.of(Kind.IO_SLOW, Kind.CPU_STALL)):
         says = "the node's disk or processors were ill as well; one container's limit is apart"
         evidence.append(reason(-0.2, says, ill))
+    elif evidence and (apart := case.of(*OF_ANOTHER_KIND)):
+        says = "the node fails by something that no container's limit brings about"
+        evidence.append(reason(-0.2, says, apart))
     return hypothesis(Cause.CONTAINER_OOM, evidence)
 
 

@@ -17,6 +17,11 @@ Test = Callable[[Fact], bool]
 EVENT_RESOLUTION_S = 1.0
 """Kubernetes events carry whole seconds; two facts that close have no order."""
 
+KERNEL_CLOCK_S = 10.0
+"""``dmesg -T`` and what forwards the kernel's lines are seconds off; a kill names its victim."""
+
+OOM_KILLS = frozenset({Kind.OOM_KILL, Kind.OOM_NODE_WIDE, Kind.OOM_INVOKED, Kind.UNIT_OOM})
+
 
 def is_runtime(fact: Fact) -> bool:
     """Say whether a fact is about the container runtime."""
@@ -89,7 +94,8 @@ class Case:
         """A fact that came only after the blow cannot have caused it."""
         if fact.at_s is None or self.last_blow_s is None:
             return False
-        return fact.at_s > self.last_blow_s + EVENT_RESOLUTION_S
+        slack_s = KERNEL_CLOCK_S if fact.kind in OOM_KILLS else EVENT_RESOLUTION_S
+        return fact.at_s > self.last_blow_s + slack_s
 
     @cached_property
     def last_blow_s(self) -> float | None:

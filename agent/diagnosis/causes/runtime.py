@@ -79,7 +79,7 @@ def runtime_crash(case: Case) -> Hypothesis | None:
         evidence.append(reason(FAIR + 0.05, says, stack))
     fatal = case.of(Kind.RUNTIME_FATAL)
     if fatal:
-        evidence.append(reason(FAIR, "it refused to go on, with a reason", fatal))
+        evidence.append(reason(FAIR - 0.05, "it refused to go on, with a reason", fatal))
     lost = case.of(Kind.SHIM_LOST, where=lambda f: f.subject.kind is not SubjectKind.POD)
     if evidence and lost:
         evidence.append(reason(HINT, "its shims went with it", lost))

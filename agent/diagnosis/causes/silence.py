@@ -31,6 +31,7 @@ ANOTHER_CALL_S = 60.0
 MANY_WAYS = 3
 """One late call comes out of two callers at least; three wordings are more than one call."""
 
+_HELPERS = re.compile(r"(?:docker-)?(?:containerd-shim|runc|crun|conmon|shim)")
 _VARIES = re.compile(r"\S*\d\S*|\"[^\"]*\"")
 
 LEAST_BEATS = 2
@@ -81,9 +82,9 @@ def silence_evidence(case: Case) -> list[Evidence]:
 def _blocked_in_the_kernel(case: Case) -> list[Evidence]:
     """The runtime is a task that the kernel reports: what it stands at, and whether it is alone."""
     hung = case.of(Kind.HUNG_TASK, where=is_runtime)
-    if not hung:
-        return []
-    evidence = [reason(HINT, "the kernel saw the runtime blocked", hung)]
+    evidence = [reason(HINT, "the kernel saw the runtime blocked", hung)] if hung else []
+    if not any(_is_a_daemon(f) for f in hung):
+        return evidence
     stuck = case.of(Kind.NETNS_STUCK)
     if stuck:
         says = "the kernel cannot free a network namespace that the runtime waits for"
@@ -98,6 +99,11 @@ def _blocked_in_the_kernel(case: Case) -> list[Evidence]:
         says = "it alone is blocked, and nothing tells of a disk or of memory"
         return [*evidence, reason(FAIR - 0.1, says, hung)]
     return evidence
+
+
+def _is_a_daemon(blocked: Fact) -> bool:
+    """A shim or runc that is blocked keeps one container waiting, not the runtime."""
+    return not _HELPERS.match(blocked.detail.get("comm", ""))
 
 
 def _in_file_system(frame: Fact) -> bool:

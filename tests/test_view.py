@@ -9,8 +9,10 @@ import pytest
 from agent.commands.why import Question, answer
 from agent.model import (
     Cause,
+    Diagnosis,
     Evidence,
     Hypothesis,
+    Killer,
     KillerKind,
     Kind,
     Link,
@@ -20,6 +22,7 @@ from agent.model import (
     Victim,
 )
 from agent.report.damage import damage
+from agent.report.steps import Step
 from agent.report.timeline import timeline
 from agent.report.view import Asked, incident_view, report
 from agent.times import offset, parse, readable, rfc3339, span
@@ -240,3 +243,27 @@ def test_a_line_of_the_kill_does_not_date_what_led_to_it() -> None:
     made = replace(founding(), cause=Cause.RUNTIME_HANG, hypotheses=(hung,))
     shown = {step.role: step.at_s for step in incident_view(made, (), probes=(asked,)).steps}
     assert (shown["Cause"], shown["Probe"], shown["Kill"]) == (None, KILL_S - 9.6, KILL_S)
+
+
+def probe_step(diagnosis: Diagnosis, *probes: Probe) -> Step | None:
+    shown = incident_view(diagnosis, (), probes=probes).steps
+    return next((step for step in shown if step.role == "Probe"), None)
+
+
+def test_a_quick_answer_long_before_the_kill_is_not_the_last_word_on_it() -> None:
+    answers = [Probe(KILL_S - ago_s, "docker ps", 0.5, answered=True) for ago_s in (33, 28, 23)]
+    said = probe_step(founding(), *answers)
+    assert said
+    assert said.what == "no answer seen"
+    assert said.detail.startswith("for 22.5 s before the kill; 0.50 s at most until then")
+    late = probe_step(founding(), *answers, Probe(KILL_S - 18, "docker ps", 9.0, answered=True))
+    assert late
+    assert late.what == "answered after 9.0 s"
+
+
+def test_a_runtime_that_answers_in_time_is_no_step_towards_an_oom_kill() -> None:
+    killed = replace(founding(), killer=Killer(KillerKind.OOM_KILLER, "kernel", KILL_S))
+    assert probe_step(killed, Probe(KILL_S - 3, "docker ps", 0.07, answered=True)) is None
+    late = probe_step(killed, Probe(KILL_S - 30, "docker ps", 25.0, answered=True))
+    assert late
+    assert late.what == "answered after 25.0 s"

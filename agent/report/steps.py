@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from agent.model import Cause, Diagnosis, Evidence, KillerKind, Kind, Probe
 from agent.report.damage import OwnerDamage
@@ -15,6 +16,8 @@ from agent.times import offset, span
 from agent.words import cause_words, counted, listed
 
 PROBED_BEFORE_S = 300.0
+_USUAL_TIMEOUT_S = 60.0
+_LEAST_GAP_S = 10.0
 _ASKS = frozenset({KillerKind.HEALTH_MONITOR, KillerKind.WATCHDOG})
 _PRESSURE = frozenset(
     {
@@ -124,10 +127,42 @@ def _probe(story: _Story) -> Iterator[Step]:
     if story.kill_at_s is None or not killer:
         return
     before = [p for p in story.probes if 0 <= story.kill_at_s - p.at_s <= PROBED_BEFORE_S]
-    if before:
-        yield _slowest(max(before, key=lambda p: p.took_s), story.timeout_s)
-    elif killer.kind in _ASKS:
-        yield Step("Probe", "not recorded", "how late the runtime answered", seen=False)
+    if not before:
+        if killer.kind in _ASKS:
+            yield Step("Probe", "not recorded", "how late the runtime answered", seen=False)
+        return
+    slowest = max(before, key=lambda p: p.took_s)
+    silent_s = _silent_s(before, story.kill_at_s)
+    if killer.kind in _ASKS and silent_s:
+        yield _none_since(slowest, silent_s, story)
+    elif killer.kind in _ASKS or _is_late(slowest, story.timeout_s):
+        yield _slowest(slowest, story.timeout_s)
+
+
+def _is_late(probe: Probe, timeout_s: float | None) -> bool:
+    """Say whether an answer is news; one in time has no place between others' causes and kills."""
+    return not probe.answered or probe.took_s >= (timeout_s or _USUAL_TIMEOUT_S) / 3
+
+
+def _silent_s(before: Sequence[Probe], kill_at_s: float) -> float | None:
+    """Give the seconds before the kill of which no answer is on record, if they are a gap.
+
+    The last question may have ended with the runtime, unanswered; an answer from before it would
+    then look as if the runtime had been quick.
+    """
+    asked = sorted(p.at_s for p in before)
+    usual_s = max((b - a for a, b in pairwise(asked)), default=0.0)
+    last = max(before, key=lambda p: p.at_s)
+    silent_s = kill_at_s - last.at_s - last.took_s
+    is_gap = last.answered and usual_s and silent_s > max(_LEAST_GAP_S, 2 * usual_s)
+    return silent_s if is_gap else None
+
+
+def _none_since(slowest: Probe, silent_s: float, story: _Story) -> Step:
+    usual = f"; the killer usually waits {story.timeout_s:g} s" if story.timeout_s else ""
+    took = f"{slowest.took_s:.2f} s" if slowest.took_s < 1 else span(slowest.took_s)
+    detail = f"for {span(silent_s)} before the kill; {took} at most until then{usual}"
+    return Step("Probe", "no answer seen", detail, (story.kill_at_s or 0.0) - silent_s)
 
 
 def _slowest(probe: Probe, timeout_s: float | None) -> Step:

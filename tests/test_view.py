@@ -245,6 +245,16 @@ def test_a_line_of_the_kill_does_not_date_what_led_to_it() -> None:
     assert (shown["Cause"], shown["Probe"], shown["Kill"]) == (None, KILL_S - 9.6, KILL_S)
 
 
+def test_what_was_before_the_kill_did_not_follow_from_it() -> None:
+    early = replace(founding().victims[0], at_s=KILL_S - 900)
+    gone = fact(Kind.SANDBOX_CHANGED, -900.0, "Pod sandbox changed")
+    made = founding()
+    made = replace(made, victims=(early,), incident=replace(made.incident, facts=(gone,)))
+    shown = {step.role: step for step in incident_view(made).steps}
+    assert (shown["Sandboxes"].at_s, shown["Sandboxes"].detail) == (None, "")
+    assert shown["Pods"].at_s is None
+
+
 def probe_step(diagnosis: Diagnosis, *probes: Probe) -> Step | None:
     shown = incident_view(diagnosis, (), probes=probes).steps
     return next((step for step in shown if step.role == "Probe"), None)

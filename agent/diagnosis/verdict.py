@@ -48,9 +48,16 @@ NEXT_STEP: dict[Cause, str] = {
 }
 
 
+_BECAUSE = ", because "
+
+
 def sentence(case: Case, diagnosis: Diagnosis) -> str:
     """Return what happened and why, in one sentence."""
-    return f"{_what(case, diagnosis)}{_why(case, diagnosis)}{_who(diagnosis)}."
+    what, why, who = _what(case, diagnosis), _why(case, diagnosis), _who(diagnosis)
+    if what or diagnosis.cause is Cause.UNKNOWN:
+        return f"{what or 'Something happened to the node'}{why}{who}."
+    why = why.removeprefix(_BECAUSE)
+    return f"{why[:1].upper()}{why[1:]}{who}; no pod is known to have been hurt."
 
 
 def _what(case: Case, diagnosis: Diagnosis) -> str:
@@ -65,7 +72,8 @@ def _what(case: Case, diagnosis: Diagnosis) -> str:
     if diagnosis.cause is Cause.NODE_REBOOT:
         return harm
     if hurt and (case.runtime_deaths or case.killed_by_monitor):
-        return f"{harm} when {_end(case, diagnosis, inside=True)}"
+        end = _end(case, diagnosis, inside=True)
+        return f"{harm} when {end}" if end else harm
     return harm
 
 
@@ -85,6 +93,7 @@ def _harm(diagnosis: Diagnosis) -> str:
 
 
 def _end(case: Case, diagnosis: Diagnosis, *, inside: bool = False) -> str:
+    """Say which of the node's own services ended, and by whom; nothing where none did."""
     killer = diagnosis.killer
     name = _who_ended(case)
     article = name if inside else name[:1].upper() + name[1:]
@@ -98,7 +107,7 @@ def _end(case: Case, diagnosis: Diagnosis, *, inside: bool = False) -> str:
         return f"{article} was restarted"
     if case.runtime_deaths or case.kubelet_deaths:
         return f"{article} went down"
-    return "something happened to the node" if inside else "Something happened to the node"
+    return ""
 
 
 def _who_ended(case: Case) -> str:
@@ -127,8 +136,8 @@ def _why(case: Case, diagnosis: Diagnosis) -> str:
     if diagnosis.cause in (Cause.NODE_DRAIN, Cause.CONTAINER_OOM):
         return ""
     if diagnosis.cause is Cause.NODE_REBOOT and _nobody_ordered(diagnosis):
-        return ", because the node went down without an ordered shutdown"
-    return f", because {BECAUSE[diagnosis.cause]}"
+        return f"{_BECAUSE}the node went down without an ordered shutdown"
+    return f"{_BECAUSE}{BECAUSE[diagnosis.cause]}"
 
 
 def _nobody_ordered(diagnosis: Diagnosis) -> bool:

@@ -6,7 +6,7 @@ where nothing was seen shows as a gap.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -182,7 +182,7 @@ def _kill(story: _Story) -> Step:
 
 def _sandboxes(story: _Story) -> Iterator[Step]:
     gone = [fact for fact in story.diagnosis.incident.facts if fact.kind in _GONE]
-    times = [fact.at_s for fact in gone if fact.at_s is not None]
+    times = _after(story, (fact.at_s for fact in gone))
     names = {(fact.subject.namespace, fact.subject.name or fact.subject.uid) for fact in gone}
     if not names:
         return
@@ -193,14 +193,23 @@ def _sandboxes(story: _Story) -> Iterator[Step]:
     yield Step("Sandboxes", f"{len(names)} gone", detail, first_s)
 
 
+def _after(story: _Story, times: Iterable[float | None]) -> list[float]:
+    """Leave out what was before the kill: it belongs to the incident, but did not follow from it.
+
+    Events are dated in whole seconds.
+    """
+    from_s = float("-inf") if story.kill_at_s is None else story.kill_at_s - 1.0
+    return [at_s for at_s in times if at_s is not None and at_s >= from_s]
+
+
 def _pods(story: _Story) -> Step:
     victims = story.diagnosis.victims
     if not victims:
-        return Step("Pods", "none hurt", "no pod is known to have been hurt", seen=False)
+        return Step("Pods", "none seen", "no pod is known to have been hurt", seen=False)
     outages = sum(owner.severity == 3 for owner in story.owners)
     harms = tuple(sorted({victim.harm for victim in victims if victim.harm}))
     detail = listed(harms) or "hurt"
     if outages:
         detail = f"{detail}; {counted(outages, 'outage')}"
-    times = [victim.at_s for victim in victims if victim.at_s is not None]
+    times = _after(story, (victim.at_s for victim in victims))
     return Step("Pods", counted(len(victims), "pod"), detail, min(times, default=None))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from agent.model import Fact, Trust
 from agent.printable import safe
 from agent.report import phrases
-from agent.report.page.markup import NOTHING, Markup, tag
+from agent.report.page.markup import NOTHING, SPACE, Markup, tag
 from agent.report.page.strip import Numbered
 from agent.report.view import IncidentView, Proof, Rival
 from agent.times import clock, offset
@@ -41,7 +41,7 @@ def victims(incident: IncidentView, prefix: str) -> Markup:
             tag(
                 "td",
                 tag("span", owner.impact, class_="bad" if owner.severity > 1 else None),
-                tag("span", f" ({', '.join(owner.harms)})") if len(harms) > 1 else None,
+                [SPACE, tag("span", f"({', '.join(owner.harms)})")] if len(harms) > 1 else None,
             ),
             tag("td", _pods(owner.pods)),
         )

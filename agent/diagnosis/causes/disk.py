@@ -31,7 +31,14 @@ WRITES_BACK = re.compile(r"jbd2|kworker/u|flush|xfsaild|xfs-|btrfs-|txg_sync|dmc
 
 
 SEEN_FULL = frozenset(
-    {"df-shows-full", "df-shows-full-run", "inodes-used-up", "thin-pool-full", "pool-runs-full"}
+    {
+        "df-shows-full",
+        "df-shows-full-run",
+        "df-shows-other-full",
+        "inodes-used-up",
+        "thin-pool-full",
+        "pool-runs-full",
+    }
 )
 """Rules that read the fill itself, not an error that mentions it."""
 
@@ -68,7 +75,7 @@ def disk_full(case: Case) -> Hypothesis | None:
         says = "a pod was evicted for more space than it may use; the file system may have had some"
         evidence.append(reason(FAIR + 0.05, says, own))
     room = case.of(Kind.DISK_ROOM)
-    if told and room and not evicted and not any(f.rule in SEEN_FULL for f in told):
+    if told and room and not evicted and not any(f.rule in SEEN_FULL for f in short):
         says = "df shows room: it is another limit, or a file system that was not looked at"
         evidence.append(reason(-0.5, says, room))
     return hypothesis(Cause.DISK_FULL, evidence, ("df and df -i of the path that was written to",))
@@ -180,7 +187,10 @@ def volume_throttled(case: Case) -> Hypothesis | None:
     evidence: list[Evidence] = list(plateau_evidence(case))
     told = case.of(Kind.VOLUME_THROTTLED)
     if told:
-        evidence.append(reason(DECISIVE, "the volume's limit is reported as reached", told))
+        measured = any("metric" in f.detail or f.source == "events" for f in told)
+        sure = measured or len({f.text for f in told}) > 1
+        weight = DECISIVE if sure else STRONG + 0.08
+        evidence.append(reason(weight, "the volume's limit is reported as reached", told))
     return hypothesis(
         Cause.VOLUME_THROTTLED, evidence, ("the volume's burst balance or its throttling metric",)
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from collections.abc import Sequence
 
 from agent.diagnosis.case import Case
@@ -22,6 +24,9 @@ from agent.rules.roles import Role, role_of
 
 KEEPS_PODS = Role.RUNTIME | Role.KUBELET | Role.CONTROL_PLANE
 
+ONLY_WISHED = re.compile(r"\b(?:[Rr]eboot|restart) required\b|\breboot-required\b")
+"""Said of every look, also where an alert, a window or another node's lock stands in the way."""
+
 
 def node_reboot(case: Case) -> Hypothesis | None:
     """A new boot id, a kubelet that says so, a shutdown on record, or a kernel that gave up."""
@@ -40,7 +45,8 @@ def node_reboot(case: Case) -> Hypothesis | None:
     if faults:
         evidence.append(reason(STRONG - 0.05, "the kernel itself failed", faults))
     if required:
-        evidence.append(reason(FAIR, "a reboot was asked for", required))
+        wished = all(ONLY_WISHED.search(f.text) for f in required)
+        evidence.append(reason(WEAK if wished else FAIR, "a reboot was asked for", required))
         if case.has(Kind.DRAIN):
             evidence.append(reason(FAIR, "and the node drained for it", case.of(Kind.DRAIN)))
     return hypothesis(Cause.NODE_REBOOT, evidence)

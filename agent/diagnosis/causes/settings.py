@@ -38,7 +38,8 @@ LACKS = re.compile(
     r"|not (?:supported|implemented|enabled|available|mounted|set|provided|configured|defined)"
     r"|\bmust\b|\bcannot (?:use|be used|parse)\b|could not find|already in use|explicitly choose"
     r"|no \S+ (?:provided|configured|specified|given)|no available network|conflicts? with"
-    r"|misconfigur|different from|cloud provider|\biptables\b|\bunable to (?:determine|select|find|parse|load)",
+    r"|misconfigur|different from"
+    r"|cloud provider|\biptables\b|\bunable to (?:determine|select|find|parse|load)",
     re.IGNORECASE,
 )
 NOT_A_SETTING = re.compile(

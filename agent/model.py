@@ -101,7 +101,7 @@ class Fact:
     kind: Kind
     at_s: float | None
     subject: Subject
-    source: str  # journal, kernel, events, pods, nodes, recorder, probe, text
+    source: str  # journal, kernel, events, pods, nodes, recorder, probe, processes, text
     trust: Trust
     text: str  # what was said, as it was said (cut to 600 characters)
     detail: Mapping[str, str] = field(default_factory=lambda: NO_DETAIL)

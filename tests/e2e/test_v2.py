@@ -49,7 +49,7 @@ def start(machine: Machine, unit: str, script: str, *properties: str) -> None:
     machine.check(f"systemd-run -q --collect --unit={unit} {given} /bin/sh -c '{script}'")
 
 
-def done(machine: Machine, unit: str, patience_s: float = 60.0) -> None:
+def done(machine: Machine, unit: str, patience_s: float = 120.0) -> None:
     """Wait until a script has said that it is through and only sleeps on."""
     said = f"journalctl -u {unit} -o cat | grep -qx through"
     until(lambda: machine.sh(said).returncode == 0, f"{unit} is through", patience_s)
@@ -140,7 +140,7 @@ def test_a_governed_tool_is_caged_and_the_cap_bites(machine: Machine) -> None:
     )
     group = f"{SLICE}/lab-exec.service/knockon-exec-*[0-9]"
     reading = f"grep -q ' rbytes=[1-9]' {group}/io.stat"
-    until(lambda: machine.sh(reading).returncode == 0, "the tool reads", 60)
+    until(lambda: machine.sh(reading).returncode == 0, "the tool reads", 120)
     files = ("io.max", "io.weight", "cpu.weight", "memory.high")
     found = {name: machine.check(f"cat {group}/{name}") for name in files}
     rate = re.search(r"^254:0 rbps=(\d+) wbps=(\d+) ", found["io.max"], re.MULTILINE)
@@ -189,29 +189,27 @@ def test_the_doctor_says_v2_and_where_a_weight_counts(machine: Machine) -> None:
 
 
 def test_a_weight_counts_outside_only_where_its_group_has_it(machine: Machine) -> None:
-    """Both on one processor; a share of a half means that the tool's own weight did nothing."""
-    assert share(machine, "CPUWeight=100") > 0.3
-    assert share(machine, "CPUWeight=10") < 0.2
+    """On one processor beside another unit: the cage has weight 10 of 100 both times."""
+    assert share(machine, "CPUWeight=100") > 0.25
+    assert share(machine, "CPUWeight=10") < 0.15
 
 
 def share(machine: Machine, weight: str) -> float:
     """What a governed loop gets of a processor that another unit wants as well."""
+    spin = 'exec knockon backup exec --quiet --data /var/tmp -- sh -c "while :; do :; done"'
+    start(machine, "lab-weighed", spin, "Delegate=yes", "AllowedCPUs=1", weight)
+    cage, other = f"{SLICE}/lab-weighed.service/knockon-exec-*[0-9]", f"{SLICE}/lab-loop.service"
+    spins = f"[ $(sed -n 's/^usage_usec //p' {cage}/cpu.stat) -gt 500000 ]"
+    until(lambda: machine.sh(spins).returncode == 0, "it spins", 120)
     start(machine, "lab-loop", "while :; do :; done", "AllowedCPUs=1")
-    spin = 'knockon backup exec --quiet --data /var/tmp -- python3 -c "while True: pass"'
-    start(machine, "lab-weighed", spin, "Delegate=yes", weight)
-    tool = f"{SLICE}/lab-weighed.service"
-    until(lambda: machine.sh(f"ls -d {tool}/knockon-exec-*[0-9]").returncode == 0, "it runs", 60)
-    pinned = f"taskset -cp 1 $(cat {tool}/knockon-exec-*[0-9]/cgroup.procs | tail -n 1)"
-    machine.check(pinned)
-    before = (
-        used(machine, f"{tool}/knockon-exec-*[0-9]"),
-        used(machine, f"{SLICE}/lab-loop.service"),
-    )
+    time.sleep(2.0)
+    before = used(machine, cage), used(machine, other)
     time.sleep(10.0)
-    after = used(machine, f"{tool}/knockon-exec-*[0-9]"), used(machine, f"{SLICE}/lab-loop.service")
+    after = used(machine, cage), used(machine, other)
     machine.check("systemctl stop lab-loop lab-weighed", 60)
-    mine, other = (one - was for one, was in zip(after, before, strict=True))
-    return mine / (mine + other)
+    mine, others = (one - was for one, was in zip(after, before, strict=True))
+    print(f"{weight}: {mine / 1e6:.2f} s of the tool, {others / 1e6:.2f} s of the other unit")
+    return mine / (mine + others)
 
 
 # ------------------------------------------------------------------------------------ the incident

@@ -52,4 +52,4 @@ class ThrottledDisk:
         """Set what the disk can do from now on; 0 lifts a limit."""
         limits = {"bps": int(bytes_per_s), "iops": int(iops)}
         parts = dict.fromkeys(("bps_rd", "bps_wr", "iops_rd", "iops_wr"), 0)
-        self._monitor.do("block_set_io_throttle", id=self.name, **limits, **parts)
+        self._monitor.do("block_set_io_throttle", device=f"d{self.name}", **limits, **parts)

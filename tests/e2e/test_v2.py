@@ -236,10 +236,16 @@ def test_the_founding_evening_is_told_with_the_offenders_bytes(
         until(scene.answers, "the database is back", 180)
         after = scene.sandboxes()
         (incident,) = [one for one in agent.incidents() if one["killer"]]
+    print(
+        {
+            key: incident[key]
+            for key in ("cause", "confidence", "killer", "offender")
+            if key in incident
+        }
+    )
     assert [name for name in before if before[name] == after[name]] == []
     assert names == set(before)
     assert incident["killer"]["kind"] == "health_monitor"
     assert incident["planned"] is False
-    print(incident)
     assert incident["offender"] is not None
     assert "pg-0" in incident["offender"]["name"]

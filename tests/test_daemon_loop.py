@@ -63,6 +63,22 @@ def test_an_incident_from_the_kill_to_its_end(daemon: Daemon) -> None:
     assert daemon.sentences == before
 
 
+def test_pods_heard_of_before_the_kill_are_no_incidents_of_their_own(daemon: Daemon) -> None:
+    killed_at_s = daemon.now_s
+    daemon.pass_time(1)
+    daemon.sandboxes_change("web-0", "web-1")
+    daemon.pass_time(1)
+    assert len(daemon.parts.store.summaries()) == 2, "nobody knows better yet"
+    daemon.journal(kill_lines(us(killed_at_s)))  # a journal on a slow disk comes late
+    daemon.pass_time(70)
+    (summary,) = daemon.parts.store.summaries()
+    assert summary["hurt"] == 2
+    page = daemon.parts.metrics.page().decode()
+    assert page.count("knockon_open_incident_info{") == 1
+    assert len(list((daemon.folder / "state/incidents").glob("*.json"))) == 1
+    assert daemon.says("is part of another one")
+
+
 def test_an_incident_that_our_own_code_stumbles_over_silences_no_other(daemon: Daemon) -> None:
     daemon.poison = "Docker daemon failed!"
     struck(daemon)

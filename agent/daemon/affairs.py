@@ -71,6 +71,7 @@ class Outcome:
     documents: tuple[Stored, ...] = ()
     ended: tuple[Diagnosis, ...] = ()  # settled now, or once more with victims heard of late
     offers: tuple[Announcement, ...] = ()
+    merged: tuple[str, ...] = ()  # told apart at first, and part of another one by now
 
 
 @dataclass(slots=True)
@@ -122,9 +123,11 @@ class Affairs:
                 sentences.append(f"Incident {incident.id} {word}: {diagnosis.verdict}")
                 over.append(diagnosis)
                 settled += [] if incident.id in grown else [diagnosis]
-        for gone in [name for name in self.open if name not in now_open or name in ended]:
+        merged = tuple(name for name in self.open if name not in now_open)
+        sentences += [f"Incident {name} is part of another one." for name in merged]
+        for gone in (*merged, *(name for name in ended if name in self.open)):
             del self.open[gone]
-        outcome = Outcome(tuple(sentences), tuple(documents), tuple(over), tuple(offers))
+        outcome = Outcome(tuple(sentences), tuple(documents), tuple(over), tuple(offers), merged)
         return outcome, tuple(settled)
 
     @property

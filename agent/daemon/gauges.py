@@ -61,6 +61,10 @@ class Gauges:
         self.metrics.replace("open_incident_info", {_info(one): 1.0 for one in shown})
         self.metrics.replace("open_incident_victim", dict(_victims(shown)))
 
+    def drop(self, incident_id: str) -> None:
+        """Show an incident no longer that turned out to be part of another one."""
+        self._shown.pop(incident_id, None)
+
     def _announce(self, diagnosis: Diagnosis) -> None:
         """Show the counter at 0 while the incident is open: else its first step is not seen."""
         opened_s = diagnosis.incident.opened_at_s

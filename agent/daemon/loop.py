@@ -134,6 +134,9 @@ class Loop:
         outcome, settled = parts.affairs.follow(told, parts.live.open, moment)
         for one in outcome.documents:
             parts.store.put(one.incident, one.document, one.diagnosis)
+        for name in outcome.merged:
+            parts.store.drop(name)
+            parts.gauges.drop(name)
         parts.aftermath.take(outcome.ended)
         offers = self._offers(outcome, moment)
         rows = {one.name: row_of(one) for one in offers}
@@ -143,7 +146,12 @@ class Loop:
         change |= {"after": after} if (after := parts.aftermath.news()) else {}
         number = self._remember(change, moment)
         parts.herald.hold(number, offers, moment.steady_s)
-        self._show(moment, settled, outcome.ended, changed=bool(outcome.documents or told))
+        self._show(
+            moment,
+            settled,
+            outcome.ended,
+            changed=bool(outcome.documents or outcome.merged or told),
+        )
         parts.pulse.beat()
         return " ".join(filter(None, (stepped, *outcome.sentences)))
 

@@ -72,6 +72,19 @@ class Store:
             gone = self._too_many()
         self._writer.put(lambda: self._write(incident_id, raw, gone))
 
+    def drop(self, incident_id: str) -> None:
+        """Forget an incident that turned out to be part of another one."""
+        with self._lock:
+            known = self._summaries.pop(incident_id, None) is not None
+            self._sizes.pop(incident_id, None)
+            self._recent.pop(incident_id, None)
+        if known:
+            self._writer.put(lambda: self._remove(incident_id))
+
+    def _remove(self, incident_id: str) -> None:
+        with suppress(OSError):
+            (self._directory / f"{incident_id}.json").unlink(missing_ok=True)
+
     def summaries(self) -> list[dict[str, Any]]:
         """Give a few words on each incident, the newest first."""
         with self._lock:

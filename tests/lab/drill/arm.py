@@ -18,6 +18,8 @@ from tests.lab.drill.witness import NOBODY, Told, watching
 Tell = Callable[[Second], None]
 _BACK_S = 90.0
 _WARM_S = 3.0
+_READILY = 1 / 3
+"""Of the monitor's patience: from there on the agent speaks of a near miss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,8 @@ def play(
     bundle: Path | None = None,
 ) -> Outcome:
     """Boot a node, play an ending on it; the node is gone afterwards, but for a bundle of it."""
-    with node(cache) as booted, tempfile.TemporaryDirectory(prefix="knockon-drill-") as scratch:
+    folder = tempfile.TemporaryDirectory(prefix="knockon-drill-")
+    with node(cache, setting.workers) as booted, folder as scratch:
         booted.start_pods()
         return play_on(booted, ending, setting, tell, Path(scratch), bundle)
 
@@ -74,33 +77,37 @@ def play_on(
     disk.read_ahead(setting.read_ahead_kb)
     if ending is Ending.IONICE:
         disk.schedule("bfq")
-    booted.start_monitor(setting.check_s, setting.every_s)
-    began_s = time.time()
-    with (
-        watching(booted, setting.check_s, scratch) as witness,
-        Foreground(booted.box.root / DATABASE, setting.app_tps, scratch / "app") as app,
-    ):
-        time.sleep(_WARM_S)
-        booted.limit_memory(setting.room_mb << 20)
-        disk.cap(setting.disk_mb_s * 1e6, setting.disk_iops)
-        with Watch(booted, app, tell, began_s) as watch:
-            time.sleep(setting.calm_s)
-            backup_from_s = time.time() - began_s
-            with taking(ending, setting, booted, scratch / "backup") as backup:
-                done_s = _await_end(watch, backup, setting)
-                disk.cap(0, 0)  # what ends now does not wait for the disk
-                booted.box.limit_memory(None)
-                said, done = backup.said, backup.succeeded
-            moved = _settle(booted, watch, before)
-        killed = [check.at_s + check.took_s for check in watch.kills]
-        told = witness.told(killed[0] if killed else None, len(moved))
-        if bundle is not None and killed:
-            witness.collect(bundle)
+    with Foreground(booted.box.root / DATABASE, setting.app_tps, scratch / "app") as app:
+        _narrow(booted, setting)
+        with watching(booted, setting.check_s, scratch) as witness:
+            booted.start_monitor(setting.check_s, setting.every_s)
+            began_s = time.time()
+            with Watch(booted, app, tell, began_s) as watch:
+                time.sleep(setting.calm_s)
+                backup_from_s = time.time() - began_s
+                with taking(ending, setting, booted, scratch / "backup") as backup:
+                    done_s = _await_end(watch, backup, setting)
+                    disk.cap(0, 0)  # what ends now does not wait for the disk
+                    booted.box.limit_memory(None)
+                    said, done = backup.said, backup.succeeded
+                moved = _settle(booted, watch, before)
+            killed = [check.at_s + check.took_s for check in watch.kills]
+            told = witness.told(killed[0] if killed else None, len(moved))
+            if bundle is not None and killed:
+                witness.collect(bundle)
     return Outcome(
         ending, setting, round(backup_from_s, 2),
         round(done_s - began_s, 2) if done and done_s else None,
         tuple(watch.seconds), tuple(watch.checks), moved, said, told,
     )  # fmt: skip
+
+
+def _narrow(booted: Node, setting: Setting) -> None:
+    """Make the node as small and its disk as slow as the setting says, and let it get used to it."""
+    time.sleep(_WARM_S)
+    booted.limit_memory(setting.room_mb << 20)
+    booted.box.disk.cap(setting.disk_mb_s * 1e6, setting.disk_iops)
+    booted.settle(setting.check_s * _READILY)
 
 
 def _await_end(watch: Watch, backup: Backup, setting: Setting) -> float | None:

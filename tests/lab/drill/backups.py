@@ -8,10 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from bench.backup.server import programs
 from tests.lab.drill.node import DATABASE, Node
@@ -28,16 +30,19 @@ class Backup:
 
     processes: list[subprocess.Popen[bytes]]
     log: Path | None = None
+    planned: int = 0
+    """How many processes it will have; they begin one after the other."""
 
     @property
     def ended(self) -> bool:
         """Whether nobody reads any more."""
-        return all(one.poll() is not None for one in self.processes)
+        begun = len(self.processes) == self.planned
+        return begun and all(one.poll() is not None for one in self.processes)
 
     @property
     def succeeded(self) -> bool:
         """Whether all of it was taken."""
-        return bool(self.processes) and all(one.poll() == 0 for one in self.processes)
+        return self.planned > 0 and self.ended and all(one.poll() == 0 for one in self.processes)
 
     @property
     def said(self) -> str:
@@ -51,22 +56,34 @@ def taking(ending: Ending, setting: Setting, node: Node, scratch: Path) -> Itera
     scratch.mkdir(parents=True, exist_ok=True)
     log = scratch / "said"
     commands = _commands(ending, setting, node, scratch)
-    with log.open("wb") as said:
-        started = [
-            subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=said, cwd=ROOT, start_new_session=True
-            )
-            for command in commands
-        ]
-    backup = Backup(started, log)
+    backup, over = Backup([], log, len(commands)), threading.Event()
+
+    def begin() -> None:
+        for number, command in enumerate(commands):
+            if over.wait(setting.apart_s if number else 0.0):
+                return
+            with log.open("ab") as said:
+                backup.processes.append(_start(command, said))
+            if ending is Ending.IONICE:
+                _make_idle(node, len(backup.processes), over)
+
+    log.touch()
+    thread = threading.Thread(target=begin, name="backups", daemon=True)
+    thread.start()
     try:
-        if ending is Ending.IONICE:
-            _make_idle(node, len(started))
         yield backup
     finally:
-        for process in started:
+        over.set()
+        thread.join(_STARTED_S)
+        for process in backup.processes:
             _end(process)
         shutil.rmtree(scratch / "store", ignore_errors=True)
+
+
+def _start(command: Sequence[str], said: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=said, cwd=ROOT, start_new_session=True
+    )
 
 
 def _commands(ending: Ending, setting: Setting, node: Node, scratch: Path) -> list[Sequence[str]]:
@@ -98,11 +115,11 @@ def _governed(setting: Setting, node: Node, scratch: Path) -> Sequence[str]:
     ]  # fmt: skip
 
 
-def _make_idle(node: Node, count: int) -> None:
+def _make_idle(node: Node, count: int, over: threading.Event) -> None:
     """The readers are the server's: an idle client alone changes nothing for the disk."""
     until_s = time.monotonic() + _STARTED_S
     pids: list[str] = []
-    while time.monotonic() < until_s and len(pids) < count:
+    while time.monotonic() < until_s and len(pids) < count and not over.is_set():
         asked = f"timeout 10 psql -XAtq -h /srv/pg -U postgres -c '{_SENDERS}'"
         pids = node.box.sh(asked, 30).stdout.split()
         time.sleep(0.5)

@@ -23,6 +23,7 @@ DATABASE = Path("srv/pg")
 CHECKS = Path("run/health-monitor.log")
 MONITOR = "kube-docker-monitor.service"
 _KEPT = Path("var/lib/pod-keeper")
+_READILY_TIMES = 5
 _POSTGRES_MEMORY_BYTES = 512 << 20
 # The node's own Postgres, in a container of docker's that has nothing but it.
 _POSTGRES = (
@@ -39,6 +40,7 @@ PROGRAMS = {
         "memory": _POSTGRES_MEMORY_BYTES,
     }
 }
+_WEB_PODS = ("web-7d9c5b8f64-4kq2x", "web-7d9c5b8f64-tz8wn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,21 @@ class Scene:
         """Whether the database takes connections, asked in the node."""
         asked = "timeout 5 /usr/lib/postgresql/*/bin/pg_isready -q -h /srv/pg"
         return self.box.sh(asked, 20).returncode == 0
+
+    def settle(self, readily_s: float, patience_s: float = 120.0) -> None:
+        """Wait until docker answers readily in the memory there is, as on a node that has run.
+
+        What a new limit pushed out comes back over the slow disk first; that is nobody's backup.
+        """
+        readily = 0
+
+        def answers() -> bool:
+            nonlocal readily
+            asked = f"timeout {readily_s:g} docker ps -q"
+            readily = readily + 1 if self.box.sh(asked, 60).returncode == 0 else 0
+            return readily == _READILY_TIMES
+
+        until(answers, "docker answers readily without a backup", patience_s)
 
     def start_monitor(self, check_s: float, every_s: float = 2.0, unit: str = MONITOR) -> None:
         """Start the health monitor, with its times scaled to the disk."""
@@ -136,14 +153,26 @@ class Node(Scene):
 
 
 @contextmanager
-def node(cache: Path) -> Iterator[Node]:
-    """Boot the node with its disk not slowed yet; everything is gone afterwards."""
+def node(cache: Path, workers: int = 0) -> Iterator[Node]:
+    """Boot the node with its disk not slowed yet; everything is gone afterwards.
+
+    Each of the two web pods computes without a pause in so many processes.
+    """
     box = Box(cache, disk=ensure_disk(cache))
     programs = box.files / "etc/pod-keeper.json"
     programs.parent.mkdir(parents=True, exist_ok=True)
-    programs.write_text(json.dumps(PROGRAMS))
+    programs.write_text(json.dumps(_programs(workers)))
     with box:
         yield Node(box)
+
+
+def _programs(workers: int) -> Mapping[str, object]:
+    """What the pods run; those that are not named here do nothing."""
+    if not workers:
+        return PROGRAMS
+    works = f"for n in $(busybox seq {workers}); do while :; do :; done & done; wait"
+    busy = {"cmd": ["/bin/sh", "-c", f"trap 'exit 0' TERM INT; {works}"]}
+    return PROGRAMS | dict.fromkeys(_WEB_PODS, busy)
 
 
 @contextmanager

@@ -24,17 +24,21 @@ class Setting:
     """Page cache left to the node above what it cannot give back."""
     disk_mb_s: float = 20.0
     disk_iops: float = 300.0
-    read_ahead_kb: int = 1024
+    read_ahead_kb: int = 4096
     streams: int = 4
-    """How many base backups the unthrottled arms take at once, as a tool with as many workers."""
+    """How many base backups the unthrottled arms take at once."""
+    apart_s: float = 15.0
+    """Each begins so long after the one before, as a job that is tried again before it has ended."""
     kept: bool = False
     """Whether the backup is written to the node's own disk, or goes away over the network."""
-    app_tps: int = 40
-    check_s: float = 10.0
+    app_tps: int = 20
+    workers: int = 0
+    """Processes that each of the two web pods computes in without a pause."""
+    check_s: float = 6.0
     """The health monitor's patience; 60 s on a real node."""
     every_s: float = 5.0
     calm_s: float = 12.0
-    length_s: float = 120.0
+    length_s: float = 90.0
     """How long the backup is watched; a kill ends it earlier."""
 
     def with_words(self, words: list[str]) -> Self:

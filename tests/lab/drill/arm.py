@@ -103,7 +103,7 @@ def play_on(
 
 
 def _narrow(booted: Node, setting: Setting) -> None:
-    """Make the node as small and its disk as slow as the setting says, and let it get used to it."""
+    """Make the node as small and its disk as slow as is said, and let it get used to that."""
     time.sleep(_WARM_S)
     booted.limit_memory(setting.room_mb << 20)
     booted.box.disk.cap(setting.disk_mb_s * 1e6, setting.disk_iops)

@@ -150,7 +150,7 @@ def _setting(setting: Setting) -> Markup:
         "page cache left to the node": f"{setting.room_mb} MB",
         "disk": f"{setting.disk_mb_s:g} MB/s, {setting.disk_iops:g} operations/s",
         "read-ahead": f"{setting.read_ahead_kb} KiB",
-        "streams of the unthrottled backup": str(setting.streams),
+        "unthrottled backups": f"{setting.streams}, one begun every {setting.apart_s:g} s",
         "the backup goes": kept,
         "application": f"{setting.app_tps} transactions/s",
         "the monitor waits": f"{setting.check_s:g} s, scaled down from 60 s with the disk",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,13 +21,13 @@ from tests.lab.box import exit_on_signals
 from tests.lab.drill.__main__ import CACHE
 from tests.lab.drill.arm import Outcome, play
 from tests.lab.drill.setting import Ending, Setting
-from tests.lab.drill.verdict import during, killed_at_s, line
+from tests.lab.drill.verdict import during, killed_at_s, line, taken_mb
 from tests.lab.image import LabUnavailable
 
 _COLUMNS = (
     "evening", "ending", "at", "app_tps", "every_s", "calm_s", "killed", "killed_after_s",
     "worst_check_s", "checks", "io_pct", "read_mb_s", "app_p99_ms", "pods_restarted",
-    "pods_told_why", "told_after_kill_s", "killer", "cause",
+    "pods_told_why", "told_after_kill_s", "killer", "cause", "offender", "taken_mb", "load",
 )  # fmt: skip
 
 
@@ -35,7 +36,7 @@ def evening(number: int, seed: int) -> Setting:
     chance = Random(f"{seed}/{number}")
     return replace(
         Setting(),
-        app_tps=chance.randint(30, 50),
+        app_tps=chance.randint(15, 25),
         every_s=round(chance.uniform(4.0, 6.0), 2),
         calm_s=round(chance.uniform(8.0, 16.0), 1),
     )
@@ -64,6 +65,9 @@ def row(number: int, outcome: Outcome) -> dict[str, object]:
         "told_after_kill_s": outcome.told.after_kill_s or "",
         "killer": killer["killer"]["kind"] if killer else "",
         "cause": killer["cause"] if killer else "",
+        "offender": (killer.get("offender") or {}).get("name", "") if killer else "",
+        "taken_mb": round(progress[0]) if (progress := taken_mb(outcome)) else "",
+        "load": round(os.getloadavg()[0], 1),
     }
 
 

@@ -28,7 +28,7 @@ class Setting:
     streams: int = 4
     """How many base backups the unthrottled arms take at once."""
     apart_s: float = 15.0
-    """Each begins so long after the one before, as a job that is tried again before it has ended."""
+    """Each begins so long after the one before, as a job that is started again before it ended."""
     kept: bool = False
     """Whether the backup is written to the node's own disk, or goes away over the network."""
     app_tps: int = 20

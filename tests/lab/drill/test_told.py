@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 
 import pytest
 
 from tests.hostile import TEXTS
+from tests.lab.drill.backups import Backup
 from tests.lab.drill.live import Live
 from tests.lab.drill.page import as_page
 from tests.lab.drill.played import evening, outcome, second
@@ -104,3 +106,11 @@ def test_a_series_counts_kills_and_bounds_what_it_never_saw() -> None:
         "governed: docker killed in 0 of 30 runs (95 % bound: 10%)\n"
     )
     assert rows[0]["killed_after_s"] == 48.0
+
+
+def test_a_backup_is_not_over_while_some_of_it_has_not_begun() -> None:
+    done = subprocess.Popen(["true"])
+    done.wait()
+    assert not Backup([done], planned=2).ended
+    assert Backup([done, done], planned=2).succeeded
+    assert not Backup([]).succeeded

@@ -71,20 +71,21 @@ def ending_of(outcome: Outcome) -> str:
     """What became of the node, in a few words."""
     at_s = killed_at_s(outcome)
     if at_s is None:
-        return "survived" + taken(outcome)
+        progress = taken_mb(outcome)
+        far = f"; {progress[0]:,.0f} of {progress[1]:,.0f} MB taken" if progress else ""
+        return f"survived{far}"
     if at_s < outcome.backup_from_s:
         return f"docker killed before the backup began ({at_s:.0f} s)"
     return f"docker killed {at_s - outcome.backup_from_s:.0f} s into it"
 
 
-def taken(outcome: Outcome) -> str:
-    """Say how far a backup came that tells so itself, as ours does."""
+def taken_mb(outcome: Outcome) -> tuple[float, float] | None:
+    """How far a backup came, of how much, if it tells so itself, as ours does."""
     for text in reversed(outcome.said.splitlines()):
         with contextlib.suppress(ValueError, KeyError, TypeError):
             told = json.loads(text)
-            read, whole = told["read_bytes"] / 1e6, told["expected_bytes"] / 1e6
-            return f"; {read:,.0f} of {whole:,.0f} MB taken"
-    return ""
+            return told["read_bytes"] / 1e6, told["expected_bytes"] / 1e6
+    return None
 
 
 def explanation(outcome: Outcome) -> str:

@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:  # a program of Postgres' that is not here
         print(f"knockon: {error.message} ({error.hint})", file=sys.stderr)
         return UNAVAILABLE
-    except LabUnavailable as missing:
+    except (LabUnavailable, TimeoutError) as missing:  # or too slow to get a node ready
         print(f"knockon: no drill here: {missing}", file=sys.stderr)
         return UNAVAILABLE
     _write(f"\n{as_text(outcomes)}")

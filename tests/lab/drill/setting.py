@@ -20,25 +20,25 @@ class Ending(Enum):
 class Setting:
     """One node and one evening; the same for every arm."""
 
-    room_mb: int = 160
+    room_mb: int = 130
     """Page cache left to the node above what it cannot give back."""
     disk_mb_s: float = 20.0
     disk_iops: float = 300.0
     read_ahead_kb: int = 4096
-    streams: int = 4
+    streams: int = 8
     """How many base backups the unthrottled arms take at once."""
-    apart_s: float = 15.0
+    apart_s: float = 0.0
     """Each begins so long after the one before, as a job that is started again before it ended."""
     kept: bool = False
     """Whether the backup is written to the node's own disk, or goes away over the network."""
     app_tps: int = 20
     workers: int = 0
     """Processes that each of the two web pods computes in without a pause."""
-    check_s: float = 6.0
+    check_s: float = 10.0
     """The health monitor's patience; 60 s on a real node."""
     every_s: float = 5.0
     calm_s: float = 12.0
-    length_s: float = 90.0
+    length_s: float = 75.0
     """How long the backup is watched; a kill ends it earlier."""
 
     def with_words(self, words: list[str]) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,19 +61,10 @@ class Scene:
 
     def start_pods(self, patience_s: float = 90.0) -> None:
         """Start the pods and wait until the database answers."""
-        self._hide_other_disks()
         self.box.check("systemctl enable -q --now pod-keeper.service")
         until(lambda: len(self.sandboxes()) == PODS, "every pod has a sandbox", patience_s)
         until(self.answers, "the database answers", patience_s)
         self.box.check("sync")  # as on a node that has run for a while
-
-    def _hide_other_disks(self) -> None:
-        """The node has one disk; what neighbours do to this machine's others is not its load."""
-        name = self.box.disk.name
-        self.box.check(
-            f"mkdir -p {_OWN_DISKS} && ln -sf ../devices/virtual/block/{name} {_OWN_DISKS}/{name}"
-            f" && mount --bind {_OWN_DISKS} /sys/block"
-        )
 
     def answers(self) -> bool:
         """Whether the database takes connections, asked in the node."""
@@ -154,6 +145,14 @@ class Node(Scene):
         """Where the database answers, from this machine."""
         return f"host={self.box.root / DATABASE} user=postgres dbname=postgres"
 
+    def hide_other_disks(self) -> None:
+        """The node has one disk; what neighbours do to this machine's others is not its load."""
+        name = self.box.disk.name
+        self.box.check(
+            f"mkdir -p {_OWN_DISKS} && ln -sf ../devices/virtual/block/{name} {_OWN_DISKS}/{name}"
+            f" && mount --bind {_OWN_DISKS} /sys/block"
+        )
+
     def limit_memory(self, room_bytes: int) -> int:
         """Leave the node so much page cache above what it cannot give back; return the limit."""
         used = self.box.memory()
@@ -173,7 +172,9 @@ def node(cache: Path, workers: int = 0) -> Iterator[Node]:
     programs.parent.mkdir(parents=True, exist_ok=True)
     programs.write_text(json.dumps(_programs(workers)))
     with box:
-        yield Node(box)
+        made = Node(box)
+        made.hide_other_disks()
+        yield made
 
 
 def _programs(workers: int) -> Mapping[str, object]:

@@ -6,6 +6,8 @@ import fcntl
 import os
 import secrets
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -27,8 +29,9 @@ class Run:
 
     def remove(self) -> None:
         """Kill what runs in the box and remove everything it left; safe to call twice."""
-        if self.path.is_dir():
-            _remove(self.path)
+        with _alone(self.path.parent):
+            if self.path.is_dir():
+                _remove(self.path)
         self.lock.close()
 
 
@@ -36,14 +39,23 @@ def start(cache: Path) -> Run:
     """Sweep dead boxes and claim a fresh directory."""
     runs = cache / "runs"
     runs.mkdir(parents=True, exist_ok=True)
-    sweep(runs)
-    path = runs / secrets.token_hex(4)
-    path.mkdir()
-    lock = (path / "lock").open("w")
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    with _alone(runs):
+        sweep(runs)
+        path = runs / secrets.token_hex(4)
+        path.mkdir()
+        lock = (path / "lock").open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
     for name in ("upper", "work", "root", "docker", "containerd", "disk"):
         (path / name).mkdir()
     return Run(path, lock)
+
+
+@contextmanager
+def _alone(runs: Path) -> Iterator[None]:
+    """Of several suites on one machine none removes what another just makes or removes."""
+    with (runs / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def sweep(runs: Path) -> list[str]:

@@ -82,7 +82,7 @@ def _starved(stage: Stage) -> None:
 
 
 def _frozen(stage: Stage) -> None:
-    time.sleep(4.0)  # a counter that nobody saw move says nothing by standing still
+    stage.is_watched(8)  # a counter that nobody saw move says nothing by standing still
     stage.strain(_FROZEN, STRAINED_S)
     _killed(stage)
 

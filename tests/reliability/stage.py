@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import subprocess
 import threading
@@ -25,6 +26,7 @@ PODS = ("pg-0", "web-1", "report-7", "pg-backup-1")
 _KILLED_FOR_S = 0.7
 _BACKUP_PID = 4321
 _TICKS = 77
+_SAMPLES = re.compile(r"^knockon_recorder_samples_total (\S+)$", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -57,6 +59,15 @@ class Stage:
         if hangs:
             self.machine.hung.set()
         time.sleep(lasts_s)
+
+    def is_watched(self, samples: int) -> None:
+        """Wait until the recorder has seen the node so often."""
+
+        def seen() -> bool:
+            found = _SAMPLES.search(self.agent.get("/metrics"))
+            return found is not None and float(found[1]) >= samples
+
+        until(seen)
 
     def relax(self) -> None:
         """Let the node be calm again."""

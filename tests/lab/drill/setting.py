@@ -38,7 +38,7 @@ class Setting:
     """The health monitor's patience; 60 s on a real node."""
     every_s: float = 5.0
     calm_s: float = 12.0
-    length_s: float = 75.0
+    length_s: float = 110.0
     """How long the backup is watched; a kill ends it earlier."""
 
     def with_words(self, words: list[str]) -> Self:

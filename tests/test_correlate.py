@@ -57,6 +57,14 @@ def test_a_reboot_spans_two_boots() -> None:
     assert len(correlate([down, stop, up, changed]).incidents) == 1
 
 
+def test_a_kill_minutes_after_a_boot_is_no_part_of_the_boot() -> None:
+    up = fact(Kind.BOOT, -115)
+    found = correlate([up, KILL, DEATH, CHANGED])
+    assert [kinds(i.facts) for i in found.incidents] == [
+        [Kind.MONITOR_KILLS_RUNTIME, Kind.UNIT_ENDED_CLEAN, Kind.SANDBOX_CHANGED]
+    ]
+
+
 def test_a_container_over_its_limit_beside_a_kill_is_its_own_incident() -> None:
     oom = fact(Kind.OOM_AT_LIMIT, 5, pod("hog", uid="u-1"))
     found = correlate([KILL, oom, CHANGED])

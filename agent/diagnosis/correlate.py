@@ -31,6 +31,9 @@ GAP_S = 120.0
 REBOOT_GAP_S = 900.0
 """Firmware, kernel and kubelet need minutes; what follows a boot belongs to that boot."""
 
+COMING_UP_S = 60.0
+"""What a health monitor kills later than this after a boot had come up: the patience it has."""
+
 AWAY_S = 12 * 3600.0
 """A node that was lost in the evening may be back in the morning; its pods were given up then."""
 
@@ -146,6 +149,8 @@ def _close_enough(core: Sequence[Fact], fact: Fact) -> bool:
     gap_s = (fact.at_s or 0.0) - (last.at_s or 0.0)
     rebooting = any(f.kind in (Kind.SHUTDOWN, Kind.BOOT, Kind.NODE_REBOOTED) for f in core)
     comes_back = fact.kind in (Kind.BOOT, Kind.NODE_REBOOTED)
+    if fact.kind is Kind.MONITOR_KILLS_RUNTIME and last.kind in (Kind.BOOT, Kind.NODE_REBOOTED):
+        return gap_s <= COMING_UP_S
     return gap_s <= (REBOOT_GAP_S if rebooting or comes_back else GAP_S)
 
 

@@ -27,7 +27,10 @@ _BOOT_S = 240.0
 _NETWORK = "ip link set lo up; ip link set eth0 up; ip addr replace 10.0.2.15/24 dev eth0"
 HOST = "10.0.2.2"
 """Where the machine finds this machine's loopback; it knows no way to anywhere else."""
-_CMDLINE = "console=ttyS0 panic=-1 quiet rdinit=/init systemd.show_status=0 mitigations=off"
+_CMDLINE = (
+    "console=ttyS0 panic=-1 quiet rdinit=/init systemd.show_status=0 mitigations=off"
+    " apparmor=0"  # docker would want its parser
+)
 
 
 class Machine:

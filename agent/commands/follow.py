@@ -97,6 +97,7 @@ class Follower:
         self.blind: list[BlindSpot] = []
         self._catalogue = catalogue
         self._name = name
+        self._story_s = float("-inf")
 
     def wait_for_reader(self) -> None:
         """Let the child say who it is, or what the user has to mend."""
@@ -127,14 +128,23 @@ class Follower:
 
     def _tell(self) -> Iterator[tuple[Told, float]]:
         now_s = time.time()  # noqa: TID251 - the edge
-        for told in self.live.tell(self._story_time_s(now_s)):
-            self.incidents += told.stage is Stage.OPENED
-            yield told, now_s
+        for story_s in self._story_times_s(now_s):
+            self._story_s = story_s
+            for told in self.live.tell(story_s):
+                self.incidents += told.stage is Stage.OPENED
+                yield told, now_s
 
-    def _story_time_s(self, now_s: float) -> float:
-        """The time of the story: the clock's, but while reading the past, the past's."""
+    def _story_times_s(self, now_s: float) -> tuple[float, ...]:
+        """The times of the story: the past's while it is read, and once all is read the clock's.
+
+        What was read in one go with the word that this is all is told at its own time first: by the
+        clock it may be days old, and over.
+        """
         newest_s = self.journal.newest_s
-        return now_s if self.journal.caught_up or newest_s is None else min(newest_s, now_s)
+        past_s = now_s if newest_s is None else min(newest_s, now_s)
+        if not self.journal.caught_up:
+            return (past_s,)
+        return (past_s, now_s) if past_s > self._story_s else (now_s,)
 
     def _take(self, item: Record | BlindSpot) -> None:
         if isinstance(item, BlindSpot):

@@ -229,6 +229,7 @@ def test_a_bundle_gives_the_same_answer_as_the_event(
         assert marks["knockon.dev/cause"] == again["cause"]
         assert marks["knockon.dev/killer"] == again["killer"]["kind"]
         assert marks["knockon.dev/killer-name"] == again["killer"]["name"]
+    until(lambda: len(explained(api, "ContainerRuntimeKilled")) == 1, one.said)
     (of_the_node,) = explained(api, "ContainerRuntimeKilled")
     assert of_the_node["message"].startswith(again["verdict"])
     shutil.rmtree(out, ignore_errors=True)

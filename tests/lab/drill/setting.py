@@ -20,7 +20,7 @@ class Ending(Enum):
 class Setting:
     """One node and one evening; the same for every arm."""
 
-    room_mb: int = 130
+    room_mb: int = 160
     """Page cache left to the node above what it cannot give back."""
     disk_mb_s: float = 20.0
     disk_iops: float = 300.0
@@ -38,7 +38,7 @@ class Setting:
     """The health monitor's patience; 60 s on a real node."""
     every_s: float = 5.0
     calm_s: float = 12.0
-    length_s: float = 110.0
+    length_s: float = 80.0
     """How long the backup is watched; a kill ends it earlier."""
 
     def with_words(self, words: list[str]) -> Self:

@@ -32,6 +32,7 @@ from tests.monitoring import (
     free_port,
     program,
     running,
+    watchers,
 )
 from tests.replay import remote_tool
 from tests.staged_node import VICTIMS, StagedNode, staged_node
@@ -122,19 +123,7 @@ def _command_lines(
             f"--path.procfs={node.kernel.tree.root / 'proc'}",
             f"--web.listen-address={HOST}:{ports[2]}",
         ],
-        [
-            alertmanager,
-            f"--config.file={made / 'alertmanager.yaml'}",
-            f"--storage.path={folder / 'am'}",
-            "--cluster.listen-address=",
-            f"--web.listen-address={HOST}:{ports[1]}",
-        ],
-        [
-            prometheus,
-            f"--config.file={made / 'prometheus.yaml'}",
-            f"--storage.tsdb.path={folder / 'tsdb'}",
-            f"--web.listen-address={HOST}:{ports[0]}",
-        ],
+        *watchers((prometheus, alertmanager), (ports[0], ports[1]), folder, made),
     ]
 
 

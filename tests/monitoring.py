@@ -63,6 +63,28 @@ def running(*command: str, log: Path) -> Iterator[None]:
                 process.wait()
 
 
+def watchers(
+    programs: tuple[str, str], ports: tuple[int, int], folder: Path, made: Path
+) -> list[list[str]]:
+    """How Alertmanager and Prometheus are started, on what is configured in ``made``."""
+    prometheus, alertmanager = programs
+    return [
+        [
+            alertmanager,
+            f"--config.file={made / 'alertmanager.yaml'}",
+            f"--storage.path={folder / 'am'}",
+            "--cluster.listen-address=",
+            f"--web.listen-address={HOST}:{ports[1]}",
+        ],
+        [
+            prometheus,
+            f"--config.file={made / 'prometheus.yaml'}",
+            f"--storage.tsdb.path={folder / 'tsdb'}",
+            f"--web.listen-address={HOST}:{ports[0]}",
+        ],
+    ]
+
+
 def ask(url: str) -> Any:
     """Return the JSON at an address."""
     with urllib.request.urlopen(url, timeout=10) as answer:

@@ -14,7 +14,17 @@ import yaml
 from alerts.rendering import write
 from alerts.thresholds import load
 from tests.alerting import VALUES, hastened, scrape
-from tests.monitoring import HOST, Desk, Prometheus, desk, eventually, free_port, program, running
+from tests.monitoring import (
+    HOST,
+    Desk,
+    Prometheus,
+    desk,
+    eventually,
+    free_port,
+    program,
+    running,
+    watchers,
+)
 from tests.reliability.scenario import Scenario
 from tests.reliability.stage import stage
 
@@ -78,22 +88,7 @@ def _watching(folder: Path, port: int) -> Iterator[tuple[Desk, Prometheus]]:
         listening = scope.enter_context(desk())
         made, ports = folder / "etc", (free_port(), free_port())
         _configure(made, listening, port, ports[1])
-        commands = (
-            [
-                alertmanager,
-                f"--config.file={made / 'alertmanager.yaml'}",
-                f"--storage.path={folder / 'am'}",
-                "--cluster.listen-address=",
-                f"--web.listen-address={HOST}:{ports[1]}",
-            ],
-            [
-                prometheus,
-                f"--config.file={made / 'prometheus.yaml'}",
-                f"--storage.tsdb.path={folder / 'tsdb'}",
-                f"--web.listen-address={HOST}:{ports[0]}",
-            ],
-        )
-        for line in commands:
+        for line in watchers((prometheus, alertmanager), ports, folder, made):
             log = folder / f"{Path(line[0]).name}.log"
             scope.enter_context(running(*line, log=log))
         server = Prometheus(f"http://{HOST}:{ports[0]}")
